@@ -1,0 +1,192 @@
+"""Who hears what, on one screen, and which messages are durable, conflated or effects.
+
+    frame -> venue -> Depth, BookTop -> scanner -> Opportunity -> bot -> OrderIntent
+          -> risk -> OrderCommand -> venue -> OrderRequest -> exchange
+    fills:   venue -> risk, ledger, bot;   everything worth showing -> view
+"""
+
+from collections.abc import Iterable, Sequence
+
+from engine.component import Component
+from engine.messages import (
+    AnyMessage,
+    BalanceSeen,
+    BalanceUpdate,
+    BookStateChanged,
+    BookTop,
+    CancelCommand,
+    CancelIntent,
+    Connected,
+    Depth,
+    Disconnected,
+    Drain,
+    Fill,
+    Frame,
+    HttpRequest,
+    KillSwitch,
+    Opportunity,
+    OpportunityGone,
+    OrderCommand,
+    OrderEvent,
+    OrderIntent,
+    OrderRefused,
+    OrderRequest,
+    PnL,
+    PositionUpdate,
+    RequestRefused,
+    RiskLevel,
+    SendFrame,
+    SetTimer,
+    Started,
+    TimerFired,
+    Trade,
+    VenueStatus,
+)
+
+# Message -> the kinds of component that hear it. "venue" and "bot" are one of many: `address`.
+ROUTES: dict[type, tuple[str, ...]] = {
+    Depth: ("scanner", "view"),
+    BookTop: ("risk", "ledger", "bots", "view"),
+    Trade: ("view",),
+    VenueStatus: ("risk", "view"),
+    BookStateChanged: ("risk", "view"),
+    Opportunity: ("bots", "view"),
+    OpportunityGone: ("bots", "view"),
+    OrderIntent: ("risk", "view"),
+    CancelIntent: ("risk", "view"),
+    OrderCommand: ("venue",),
+    CancelCommand: ("venue",),
+    OrderRefused: ("bot", "view"),
+    OrderEvent: ("risk", "bot", "view"),
+    Fill: ("risk", "ledger", "bot", "view"),
+    BalanceSeen: ("ledger",),
+    RiskLevel: ("bots", "view"),
+    PositionUpdate: ("view",),
+    BalanceUpdate: ("view",),
+    PnL: ("view",),
+}
+
+# In the journal before anything of the same step leaves.
+DURABLE: frozenset[type] = frozenset(
+    {
+        BookStateChanged,
+        Opportunity,
+        OpportunityGone,
+        OrderIntent,
+        CancelIntent,
+        OrderCommand,
+        CancelCommand,
+        OrderRefused,
+        OrderEvent,
+        OrderRequest,
+        Fill,
+        BalanceSeen,
+        RiskLevel,
+        PositionUpdate,
+        BalanceUpdate,
+        PnL,
+    }
+)
+
+# Market data: the last value of each key always arrives, older ones may be shed.
+CONFLATED: frozenset[type] = frozenset({Depth, BookTop, Trade, VenueStatus})
+
+# Read by these kinds only when they decide something else: delivered without waking them.
+UNHURRIED: frozenset[tuple[type, str]] = frozenset(
+    {
+        (BookTop, "risk"),
+        (BookTop, "ledger"),
+        (BookTop, "bots"),
+        (VenueStatus, "risk"),
+        (PnL, "view"),
+        (Depth, "view"),
+        (BookTop, "view"),
+        (Trade, "view"),
+        (VenueStatus, "view"),
+    }
+)
+
+EFFECTS: frozenset[type] = frozenset({SendFrame, OrderRequest, HttpRequest, SetTimer})
+
+
+def conflation_key(message: AnyMessage) -> tuple[type, int]:
+    """What a newer value of market data replaces: the last of the same type and subject."""
+    if isinstance(message, VenueStatus):
+        return VenueStatus, message.venue
+    assert isinstance(message, (Depth, BookTop, Trade))
+    return type(message), message.instrument
+
+
+class Topology:
+    """Which component has which number, and in which actor it lives.
+
+    Component numbers count from 1 in the order venues, scanner, risk, ledger, bots, view. Actors
+    are numbered from 0 in the order of first mention in the placement.
+    """
+
+    def __init__(self, names: Sequence[str], kinds: Sequence[str], actors: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self.kinds = tuple(kinds)
+        self.actors_of = tuple(actors)
+        self.actors = tuple(dict.fromkeys(actors))
+        self._by_kind: dict[str, tuple[int, ...]] = {}
+        for kind in set(kinds):
+            self._by_kind[kind] = tuple(i + 1 for i, other in enumerate(kinds) if other == kind)
+
+    def number(self, name: str) -> int:
+        """The number of a component; raises KeyError naming the known ones."""
+        if name not in self.names:
+            raise KeyError(f"no component {name!r}; known: {', '.join(self.names)}")
+        return self.names.index(name) + 1
+
+    def name(self, number: int) -> str:
+        """The name of a component; 'shell' for 0."""
+        return self.names[number - 1] if number else "shell"
+
+    def actor(self, number: int) -> str:
+        """The actor that hosts a component."""
+        return self.actors_of[number - 1]
+
+    def in_actor(self, actor: str) -> tuple[int, ...]:
+        """The components an actor hosts."""
+        return tuple(i + 1 for i, other in enumerate(self.actors_of) if other == actor)
+
+    def of_kind(self, kind: str) -> tuple[int, ...]:
+        """The components of a kind, in order; `bots` is all of kind `bot`."""
+        return self._by_kind.get("bot" if kind == "bots" else kind, ())
+
+    def senders_heard(self) -> int:
+        """How many component numbers there are (the highest)."""
+        return len(self.names)
+
+
+def receivers(message: AnyMessage, topology: Topology) -> tuple[int, ...]:
+    """The component numbers that hear a message, by `ROUTES` and the message's address."""
+    found: list[int] = []
+    for kind in ROUTES.get(type(message), ()):
+        if kind == "venue":
+            assert isinstance(message, (OrderCommand, CancelCommand))
+            venue = message.intent.venue if isinstance(message, OrderCommand) else message.venue
+            found.append(topology.of_kind("venue")[venue])
+        elif kind == "bot":
+            assert isinstance(message, (OrderRefused, OrderEvent, Fill))
+            if message.bot in topology.of_kind("bot"):
+                found.append(message.bot)
+        else:
+            found.extend(topology.of_kind(kind))
+    return tuple(found)
+
+
+def hosted(
+    message: AnyMessage, components: Iterable[Component], topology: Topology
+) -> tuple[Component, ...]:
+    """Which of an actor's components take a message out of the actor's inbox."""
+    if isinstance(message, (Started, KillSwitch, Drain)):
+        return tuple(components)
+    if isinstance(message, TimerFired):
+        return tuple(c for c in components if c.sender == message.component)
+    if isinstance(message, (Frame, Connected, Disconnected, RequestRefused)):
+        wanted = topology.of_kind("venue")[message.venue]
+        return tuple(c for c in components if c.sender == wanted)
+    wanted_numbers = receivers(message, topology)
+    return tuple(c for c in components if c.sender in wanted_numbers)

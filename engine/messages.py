@@ -102,27 +102,27 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
 # --- what the shell puts into an inbox -----------------------------------------------------------
 
 
-class Started(Message):
+class Started(Message, frozen=True):
     """First message of an epoch: the component was just built or restored."""
 
     epoch: int
 
 
-class TimerFired(Message):
+class TimerFired(Message, frozen=True):
     """A timer set by `SetTimer` is due."""
 
     component: int
     key: int
 
 
-class Connected(Message):
+class Connected(Message, frozen=True):
     """A connection of a venue is open; everything known from the former one is void."""
 
     venue: int
     connection: int
 
 
-class Disconnected(Message):
+class Disconnected(Message, frozen=True):
     """A connection of a venue is gone."""
 
     venue: int
@@ -130,7 +130,7 @@ class Disconnected(Message):
     cause: str
 
 
-class Frame(Message):
+class Frame(Message, frozen=True):
     """Bytes of one venue as they came: `kind` 0 a stream's frame, 1 the answer of a request."""
 
     venue: int
@@ -140,7 +140,7 @@ class Frame(Message):
     about: str = ""
 
 
-class RequestRefused(Message):
+class RequestRefused(Message, frozen=True):
     """The gateway's edge did not send an order request."""
 
     venue: int
@@ -148,20 +148,20 @@ class RequestRefused(Message):
     reason: Reason
 
 
-class KillSwitch(Message):
+class KillSwitch(Message, frozen=True):
     """The kill switch changed; ON stops everything that can raise exposure."""
 
     on: bool
 
 
-class Drain(Message):
+class Drain(Message, frozen=True):
     """Start nothing new; finish what is under way."""
 
 
 # --- market data, conflated by key ----------------------------------------------------------------
 
 
-class BookTop(Message):
+class BookTop(Message, frozen=True):
     """Best bid and ask of one instrument in ticks and lots; an empty side is 0 at 0.
 
     Only a LIVE top may be traded on: in every other state the prices are 0.
@@ -175,7 +175,7 @@ class BookTop(Message):
     ask_lots: int
 
 
-class Depth(Message):
+class Depth(Message, frozen=True):
     """The best levels of one instrument: a whole state, never a delta.
 
     `pairs` holds `levels` bids and then `levels` asks from the best, each two little-endian int64
@@ -188,7 +188,7 @@ class Depth(Message):
     pairs: bytes
 
 
-class Trade(Message):
+class Trade(Message, frozen=True):
     """A trade seen at a venue; `side` is the taker's."""
 
     instrument: int
@@ -198,7 +198,7 @@ class Trade(Message):
     trade_id: str
 
 
-class VenueStatus(Message):
+class VenueStatus(Message, frozen=True):
     """A venue's connection and its counters since the engine's start."""
 
     venue: int
@@ -215,7 +215,7 @@ class VenueStatus(Message):
     simulated: bool
 
 
-class BookStateChanged(Message):
+class BookStateChanged(Message, frozen=True):
     """A book's trust changed, and why."""
 
     instrument: int
@@ -226,7 +226,7 @@ class BookStateChanged(Message):
 # --- decisions, orders and money, delivered at least once ------------------------------------------
 
 
-class Opportunity(Message):
+class Opportunity(Message, frozen=True):
     """Buying here and selling there pays after taker fees, at these limits and this size.
 
     Lots are each instrument's own; `profit` is the profit expected at the books seen, in units of
@@ -243,14 +243,14 @@ class Opportunity(Message):
     profit: int
 
 
-class OpportunityGone(Message):
+class OpportunityGone(Message, frozen=True):
     """An opportunity announced before is no longer there."""
 
     opportunity: int
     lifetime_ns: int
 
 
-class OrderIntent(Message):
+class OrderIntent(Message, frozen=True):
     """What a bot wants done. It exists in the journal before anything leaves.
 
     `client_order_id` is a function of the intent; `expires_ns` is when it is no longer wanted.
@@ -269,7 +269,7 @@ class OrderIntent(Message):
     expires_ns: int
 
 
-class CancelIntent(Message):
+class CancelIntent(Message, frozen=True):
     """A bot wants one of its orders cancelled."""
 
     client_order_id: str
@@ -278,14 +278,14 @@ class CancelIntent(Message):
     instrument: int
 
 
-class OrderCommand(Message):
+class OrderCommand(Message, frozen=True):
     """An intent the RiskGuard let through. Only the RiskGuard makes one; venues obey nothing else."""
 
     intent: OrderIntent
     epoch: int
 
 
-class CancelCommand(Message):
+class CancelCommand(Message, frozen=True):
     """A cancel on its way to the venue; cancels always pass the RiskGuard."""
 
     client_order_id: str
@@ -294,7 +294,7 @@ class CancelCommand(Message):
     instrument: int
 
 
-class OrderRefused(Message):
+class OrderRefused(Message, frozen=True):
     """The RiskGuard said no: the rule, its limit and the value that broke it."""
 
     client_order_id: str
@@ -305,7 +305,7 @@ class OrderRefused(Message):
     value: int
 
 
-class OrderEvent(Message):
+class OrderEvent(Message, frozen=True):
     """An order took a step in its life. `filled_lots` is the total so far."""
 
     client_order_id: str
@@ -320,7 +320,7 @@ class OrderEvent(Message):
     reason: Reason
 
 
-class Fill(Message):
+class Fill(Message, frozen=True):
     """A fill of one of our orders, keyed by the venue's trade id; the fee in units of its asset."""
 
     client_order_id: str
@@ -336,7 +336,7 @@ class Fill(Message):
     maker: bool
 
 
-class BalanceSeen(Message):
+class BalanceSeen(Message, frozen=True):
     """What the venue says an account holds of an asset, in units."""
 
     venue: int
@@ -344,14 +344,14 @@ class BalanceSeen(Message):
     total: int
 
 
-class RiskLevel(Message):
+class RiskLevel(Message, frozen=True):
     """The RiskGuard's level changed."""
 
     level: Risk
     reason: Reason
 
 
-class PositionUpdate(Message):
+class PositionUpdate(Message, frozen=True):
     """What is held of one base asset over all venues from trading, in asset units, and its cost.
 
     `cost` is what the open position cost (negative: what was received for a short), `realised`
@@ -366,7 +366,7 @@ class PositionUpdate(Message):
     fees: int
 
 
-class BalanceUpdate(Message):
+class BalanceUpdate(Message, frozen=True):
     """What the Ledger holds on one venue of one asset, in units."""
 
     venue: int
@@ -374,7 +374,7 @@ class BalanceUpdate(Message):
     total: int
 
 
-class PnL(Message):
+class PnL(Message, frozen=True):
     """Profit and loss in units of the quote asset, marked at mid prices."""
 
     quote: str
@@ -387,7 +387,7 @@ class PnL(Message):
 # --- effects: what a component wants done outside ---------------------------------------------------
 
 
-class SendFrame(Message):
+class SendFrame(Message, frozen=True):
     """Send these bytes on a connection of a venue (a subscription, a query); raises no exposure."""
 
     venue: int
@@ -395,7 +395,7 @@ class SendFrame(Message):
     payload: bytes
 
 
-class OrderRequest(Message):
+class OrderRequest(Message, frozen=True):
     """Send an order's bytes. Journalled first; the edge checks the kill switch and the expiry."""
 
     venue: int
@@ -406,14 +406,14 @@ class OrderRequest(Message):
     payload: bytes
 
 
-class HttpRequest(Message):
+class HttpRequest(Message, frozen=True):
     """Ask a venue over HTTP; the answer comes back as a `Frame` of kind 1 with the same `about`."""
 
     venue: int
     about: str
 
 
-class SetTimer(Message):
+class SetTimer(Message, frozen=True):
     """Wake me at `at_ns` with `TimerFired(component=sender, key)`; the same key again replaces it."""
 
     key: int

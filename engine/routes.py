@@ -1,8 +1,8 @@
 """Who hears what, on one screen, and which messages are durable, conflated or effects.
 
-    frame -> venue -> Depth, BookTop -> scanner -> Opportunity -> bot -> OrderIntent
-          -> risk -> OrderCommand -> venue -> OrderRequest -> exchange
-    fills:   venue -> risk, ledger, bot;   everything worth showing -> view
+frame -> venue -> Depth, BookTop -> scanner -> Opportunity -> bot -> OrderIntent
+      -> risk -> OrderCommand -> venue -> OrderRequest -> exchange
+fills:   venue -> risk, ledger, bot;   everything worth showing -> view
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,0 +1,256 @@
+"""The one step all runtimes take: record the message, run the components, journal, then let it out.
+
+`Host` runs any set of components. It knows no clock, no thread and no transport: the recorder, the
+outlet and the time are handed to it, so a backtest, one process and a Ray actor are the same code,
+and what an actor recorded can be run again (`replay`) to exactly the same outputs.
+"""
+
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from engine.component import Component
+from engine.messages import (
+    AnyMessage,
+    Connected,
+    Disconnected,
+    Drain,
+    Fill,
+    Frame,
+    KillSwitch,
+    OrderCommand,
+    OrderEvent,
+    OrderRefused,
+    RequestRefused,
+    SetTimer,
+    Started,
+    TimerFired,
+    encode,
+)
+from engine.routes import CONFLATED, DURABLE, EFFECTS, UNHURRIED, Topology, hosted, receivers
+
+CASCADE_MAX = 10_000
+
+
+class Recorder(Protocol):
+    """Where a host's inputs and durable outputs are kept."""
+
+    def record(self, raw: bytes, now_ns: int) -> None:
+        """Keep one input before it is processed."""
+
+    def append(self, records: list[bytes], now_ns: int) -> None:
+        """Keep the durable outputs of one step before any of them leaves."""
+
+
+class Outlet(Protocol):
+    """Where a host's outputs go once they are journalled."""
+
+    def publish(self, message: AnyMessage, encoded: bytes, targets: tuple["Target", ...]) -> None:
+        """Pass a message on to components in other actors."""
+
+    def perform(self, effect: AnyMessage) -> None:
+        """Do what a component wants done outside."""
+
+
+class Target(NamedTuple):
+    """An actor that hears a message, whether it must be woken, and whether values conflate."""
+
+    actor: str
+    hurried: bool
+    conflated: bool
+
+
+class Route(NamedTuple):
+    """Where a message goes: components of this host, actors elsewhere."""
+
+    local: tuple[Component, ...]
+    targets: tuple[Target, ...]
+
+
+class HostState(msgspec.Struct):
+    """The snapshot of a host: each component's own, by name."""
+
+    components: dict[str, bytes]
+
+
+class ComponentFailed(RuntimeError):
+    """A component raised: a defect, never an input's fault. The actor stops."""
+
+
+class Host:
+    """Runs the components of one actor, message by message."""
+
+    def __init__(
+        self,
+        components: Sequence[Component],
+        topology: Topology,
+        recorder: Recorder,
+        outlet: Outlet,
+    ) -> None:
+        self.components = tuple(components)
+        self.topology = topology
+        self.recorder = recorder
+        self.outlet = outlet
+        self.outputs = 0
+        self._by_number = {c.sender: c for c in components}
+        self._actor = topology.actor(components[0].sender)
+        self._routes: dict[object, Route] = {}
+
+    def step(self, message: AnyMessage, raw: bytes | None, now_ns: int) -> int:
+        """Take one message from outside through its whole cascade; how many messages came out.
+
+        Raises `ComponentFailed` when a component raises: then nothing of this step left.
+        """
+        self.recorder.record(encode(message) if raw is None else raw, now_ns)
+        outputs = self.cascade(message, now_ns)
+        if outputs:
+            self._let_out(outputs, now_ns)
+        return len(outputs)
+
+    def cascade(self, message: AnyMessage, now_ns: int) -> list[AnyMessage]:
+        """All outputs of this host's components on a message, in order; changes only their state."""
+        pending = [(component, message) for component in self._entry(message)]
+        outputs: list[AnyMessage] = []
+        done = 0
+        while done < len(pending):
+            component, current = pending[done]
+            done += 1
+            try:
+                produced = component.on_message(current, now_ns)
+            except Exception as error:
+                name = self.topology.name(component.sender)
+                raise ComponentFailed(f"{name} on {type(current).__name__}: {error!r}") from error
+            for output in produced:
+                outputs.append(output)
+                for local in self.route(output).local:
+                    pending.append((local, output))
+            if done > CASCADE_MAX:
+                raise ComponentFailed(f"more than {CASCADE_MAX} messages follow from {message!r}")
+        return outputs
+
+    def _let_out(self, outputs: list[AnyMessage], now_ns: int) -> None:
+        """Journal first, in one write; only then publish and perform, in the order produced."""
+        encoded = [encode(output) for output in outputs]
+        durable = [
+            data for output, data in zip(outputs, encoded, strict=True) if type(output) in DURABLE
+        ]
+        if durable:
+            self.recorder.append(durable, now_ns)
+        for output, data in zip(outputs, encoded, strict=True):
+            if type(output) in EFFECTS:
+                self.outlet.perform(output)
+                continue
+            targets = self.route(output).targets
+            if targets:
+                self.outlet.publish(output, data, targets)
+        self.outputs += len(outputs)
+
+    def _entry(self, message: AnyMessage) -> tuple[Component, ...]:
+        """The components that hear a message from outside this host."""
+        key = _key(message)
+        if isinstance(message, TimerFired):
+            component = self._by_number.get(message.component)
+            return (component,) if component is not None else ()
+        if type(message) in (Started, KillSwitch, Drain):
+            return self.components
+        route = self._routes.get(("entry", key))
+        if route is None:
+            route = Route(hosted(message, self.components, self.topology), ())
+            self._routes["entry", key] = route
+        return route.local
+
+    def route(self, message: AnyMessage) -> Route:
+        """Where an output goes; looked up by type and address, computed once for each."""
+        key = _key(message)
+        route = self._routes.get(key)
+        if route is None:
+            route = self._make_route(message)
+            self._routes[key] = route
+        return route
+
+    def _make_route(self, message: AnyMessage) -> Route:
+        local = []
+        targets: dict[str, Target] = {}
+        kind = type(message)
+        for number in receivers(message, self.topology):
+            if number in self._by_number:
+                local.append(self._by_number[number])
+                continue
+            actor = self.topology.actor(number)
+            heard_as = self.topology.kinds[number - 1]
+            hurried = (kind, "bots" if heard_as == "bot" else heard_as) not in UNHURRIED
+            known = targets.get(actor)
+            hurried = hurried or (known is not None and known.hurried)
+            targets[actor] = Target(actor, hurried, kind in CONFLATED)
+        return Route(tuple(local), tuple(targets.values()))
+
+    def snapshot(self) -> bytes:
+        """All components' states."""
+        return msgspec.msgpack.encode(
+            HostState({self.topology.name(c.sender): c.snapshot() for c in self.components})
+        )
+
+    def restore(self, data: bytes) -> None:
+        """Put all components back; raises ValueError when the bytes are another set's."""
+        try:
+            state = msgspec.msgpack.decode(data, type=HostState)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"not a host's snapshot: {error}") from error
+        mine = {self.topology.name(c.sender): c for c in self.components}
+        if mine.keys() != state.components.keys():
+            raise ValueError(f"snapshot of {sorted(state.components)}, host of {sorted(mine)}")
+        for name, component in mine.items():
+            component.restore(state.components[name])
+
+
+def _key(message: AnyMessage) -> object:
+    """What decides a message's way: its type, and its address where it has one."""
+    kind = type(message)
+    if kind is OrderCommand:
+        return kind, message.intent.venue  # type: ignore[union-attr]  # narrowed by `kind`
+    if isinstance(message, (OrderEvent, Fill, OrderRefused)):
+        return kind, message.bot
+    if isinstance(message, (Frame, Connected, Disconnected, RequestRefused)):
+        return kind, message.venue
+    return (kind, message.venue) if hasattr(message, "venue") else kind
+
+
+def replay(
+    host: Host, inputs: Iterable[tuple[AnyMessage, int]]
+) -> Iterable[tuple[AnyMessage, int, list[AnyMessage]]]:
+    """Run recorded inputs through a host again: each with its time and what follows from it."""
+    for message, now_ns in inputs:
+        yield message, now_ns, host.cascade(message, now_ns)
+
+
+class Timers:
+    """The timers that components asked for: one for each (component, key), the last one set."""
+
+    def __init__(self) -> None:
+        self._due: dict[tuple[int, int], int] = {}
+        self._heap: list[tuple[int, int, int]] = []
+
+    def set(self, effect: SetTimer) -> None:
+        """Set or replace a timer."""
+        self._due[effect.sender, effect.key] = effect.at_ns
+        heapq.heappush(self._heap, (effect.at_ns, effect.sender, effect.key))
+
+    def next_due_ns(self) -> int | None:
+        """When the next timer is due, if there is one."""
+        while self._heap:
+            at_ns, component, key = self._heap[0]
+            if self._due.get((component, key)) == at_ns:
+                return at_ns
+            heapq.heappop(self._heap)
+        return None
+
+    def fired(self, now_ns: int, number: Callable[[], int]) -> list[TimerFired]:
+        """The timers due by now, taken out; `number` gives each firing its sequence."""
+        firings = []
+        while (due := self.next_due_ns()) is not None and due <= now_ns:
+            _, component, key = heapq.heappop(self._heap)
+            del self._due[component, key]
+            firings.append(TimerFired(0, number(), 0, component, key))
+        return firings

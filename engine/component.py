@@ -36,6 +36,10 @@ class Component:
         """Take one message at a time; give what follows from it, in order."""
         raise NotImplementedError
 
+    def open_work(self) -> int:
+        """How much is under way and must end before the component may stop; 0 when it is quiet."""
+        return 0
+
     def snapshot(self) -> bytes:
         """The whole state as bytes."""
         raise NotImplementedError

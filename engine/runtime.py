@@ -7,13 +7,14 @@ and what an actor recorded can be run again (`replay`) to exactly the same outpu
 
 import heapq
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from engine.component import Component
 from engine.messages import (
     AnyMessage,
+    CancelCommand,
     Connected,
     Disconnected,
     Drain,
@@ -205,16 +206,25 @@ class Host:
             component.restore(state.components[name])
 
 
+# Where the address of an addressed message stands; all others go by their type alone.
+_ADDRESS: dict[type, Callable[[Any], int]] = {
+    OrderCommand: lambda message: message.intent.venue,
+    CancelCommand: lambda message: message.venue,
+    OrderEvent: lambda message: message.bot,
+    Fill: lambda message: message.bot,
+    OrderRefused: lambda message: message.bot,
+    Frame: lambda message: message.venue,
+    Connected: lambda message: message.venue,
+    Disconnected: lambda message: message.venue,
+    RequestRefused: lambda message: message.venue,
+}
+
+
 def _key(message: AnyMessage) -> object:
     """What decides a message's way: its type, and its address where it has one."""
     kind = type(message)
-    if kind is OrderCommand:
-        return kind, message.intent.venue  # type: ignore[union-attr]  # narrowed by `kind`
-    if isinstance(message, (OrderEvent, Fill, OrderRefused)):
-        return kind, message.bot
-    if isinstance(message, (Frame, Connected, Disconnected, RequestRefused)):
-        return kind, message.venue
-    return (kind, message.venue) if hasattr(message, "venue") else kind
+    address = _ADDRESS.get(kind)
+    return kind if address is None else (kind, address(message))
 
 
 def replay(

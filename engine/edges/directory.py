@@ -8,6 +8,7 @@ stores of aligned 64-bit words; whoever starts a run removes its pages at the en
 
 import mmap
 import os
+import shutil
 import struct
 import time
 from enum import IntEnum
@@ -204,7 +205,10 @@ class Directory:
     def remove(self) -> None:
         """Delete the run's directory and pages from shared memory."""
         for path in SHARED.glob(f"co-{self.run}*"):
-            path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 class KillSwitchPage:
@@ -220,6 +224,7 @@ class KillSwitchPage:
     def __init__(self, path: Path, create: bool = False) -> None:
         self.path = path
         self._memory: mmap.mmap | None = None
+        self._inode = 0
         if create and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(self._FORMAT.pack(self._MAGIC, 2, 0, 0).ljust(4096, b"\0"))
@@ -228,6 +233,7 @@ class KillSwitchPage:
     def _open(self) -> None:
         try:
             memory = _map(self.path, 4096, create=False)
+            self._inode = os.stat(self.path).st_ino
         except OSError:
             self._memory = None
             return
@@ -238,6 +244,16 @@ class KillSwitchPage:
         """Whether trading is stopped. Only a readable page that says 'off' (2) is off."""
         memory = self._memory
         return memory is None or memory[self._ON_OFFSET] != 2
+
+    def verify(self) -> None:
+        """Look at the file itself: a page that was deleted or replaced counts as ON from now on."""
+        try:
+            there = os.stat(self.path).st_ino
+        except OSError:
+            self._memory = None
+            return
+        if self._memory is None or there != self._inode:
+            self._open()
 
     def changed(self) -> tuple[int, int]:
         """When it was last changed (wall ns) and by which process."""

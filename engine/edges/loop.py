@@ -1,0 +1,426 @@
+"""The life of an actor: restore, serve, stop; mail in, one step each, then mail out.
+
+`ActorLoop` joins a host to its segments, its page, its timers, the kill switch and (in a cluster)
+the bus. It runs on a thread of its own that sleeps on the doorbell, or on an event loop where the
+actor owns sockets. Other threads only set its flags and read its page.
+
+A component that raises is a defect: the actor latches the kill switch, says FAILED and stops, for
+its successor would take the same message again. What was delivered but not processed when an
+actor stops stays unacknowledged with its sender.
+"""
+
+import asyncio
+import gc
+import os
+import resource
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from engine.component import Component
+from engine.edges.bus import OutboxFull, SharedMemoryBus
+from engine.edges.directory import ActorState, Counter, Directory, KillSwitchPage, Stage
+from engine.edges.journal import JournalError, Segment, SegmentStart, prune
+from engine.edges.recovery import recover
+from engine.messages import (
+    AnyMessage,
+    Drain,
+    KillSwitch,
+    MessageError,
+    OrderRequest,
+    Reason,
+    RequestRefused,
+    SetTimer,
+    Started,
+    decode,
+    encode,
+)
+from engine.routes import CONFLATED, Topology
+from engine.runtime import ComponentFailed, Host, Target, Timers
+from ext.page import Page
+
+BACKLOG_WAIT_NS = 2_000_000
+COLLECT_EVERY_NS = 10_000_000_000
+
+
+class Gateway(Protocol):
+    """The sockets of an actor's venues."""
+
+    def perform(self, effect: AnyMessage) -> Reason:
+        """Send what the effect says; the reason when it could not be sent."""
+
+
+class Settings(Protocol):
+    """The numbers of `EngineConfig` that a loop needs."""
+
+    heartbeat_ms: int
+    segment_bytes: int
+    segments_kept: int
+    batch_max: int
+    spin_us: int
+
+
+class ActorLoop:
+    """Serves one actor's components; see the module."""
+
+    def __init__(
+        self,
+        components: list[Component],
+        topology: Topology,
+        directory: Directory,
+        folder: Path,
+        settings: Settings,
+        epoch: int,
+        page: Page,
+        kill_switch: KillSwitchPage,
+        bus: SharedMemoryBus | None,
+    ) -> None:
+        self.actor = topology.actor(components[0].sender)
+        self.directory = directory
+        self.epoch = epoch
+        self.page = page
+        self.kill_switch = kill_switch
+        self.bus = bus
+        self.gateway: Gateway | None = None
+        self.host = Host(components, topology, self, self)
+        self.stopping = threading.Event()
+        self.draining = False
+        self.error = ""
+        self._settings = settings
+        self._folder = folder
+        self._timers = Timers()
+        self._own: deque[AnyMessage] = deque()
+        self._high: dict[int, int] = {}
+        self._shell_sequence = 0
+        self._segment: Segment | None = None
+        self._part = 0
+        self._kill_seen = False
+        self._drain_seen = False
+        self._beat_every_ns = settings.heartbeat_ms * 1_000_000 // 2
+        self._next_beat_ns = 0
+        self._next_collect_ns = 0
+        self._wakeup: asyncio.TimerHandle | None = None
+        self.restored_inputs = 0
+
+    # --- life -----------------------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Snapshot and inputs -> state; begins this epoch's first segment. Raises JournalError."""
+        self.page.state = ActorState.RECOVERING
+        recovered = recover(self._folder, self.host)
+        pending = []
+        if recovered is not None:
+            self._high = recovered.high
+            self._shell_sequence = recovered.shell_sequence
+            self.restored_inputs = recovered.inputs
+            pending = recovered.pending
+            for sender, sequence in self._high.items():
+                self.page.acknowledge(sender, sequence)
+        if self.bus is not None:
+            self.bus.restore(pending)
+        self._begin_segment(pending_now=True)
+        self._own.append(Started(0, self._shell(), 0, self.epoch))
+        self._kill_seen = self.kill_switch.on
+        self._own.append(KillSwitch(0, self._shell(), 0, self._kill_seen))
+
+    def open(self) -> None:
+        """From here on others send to this epoch."""
+        self.page.state = ActorState.RUNNING
+        self.directory.enter(self.actor, self.epoch, os.getpid())
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+
+    def run_thread(self) -> None:
+        """Serve on this thread, asleep on the doorbell between messages, until `stopping`."""
+        bus = self.bus
+        assert bus is not None
+        spin_ns = self._settings.spin_us * 1000
+        try:
+            while not self.stopping.is_set():
+                if self.turn():
+                    continue
+                seen = bus.bell.park()
+                if bus.has_mail() or self._own or self.stopping.is_set():
+                    bus.bell.unpark()
+                    continue
+                bus.bell.wait(seen, self._sleep_ns(), spin_ns)
+                self.page.add(Counter.WAKES, 1)
+        except (ComponentFailed, JournalError, OutboxFull) as error:
+            self.fail(error)
+        finally:
+            self.close()
+
+    async def run_async(self) -> None:
+        """Serve on the running event loop until `stopping`; sockets' callbacks call `take`."""
+        loop = asyncio.get_running_loop()
+        ended = loop.create_future()
+        self._ended: Callable[[], None] = lambda: None if ended.done() else ended.set_result(None)
+        if self.bus is not None:
+            loop.add_reader(self.bus.pipe, self._on_pipe)
+        self.turn_async()
+        try:
+            await ended
+        finally:
+            if self.bus is not None:
+                loop.remove_reader(self.bus.pipe)
+            if self._wakeup is not None:
+                self._wakeup.cancel()
+            self.close()
+
+    def _on_pipe(self) -> None:
+        assert self.bus is not None
+        os.read(self.bus.pipe, 4096)
+        self.page.add(Counter.WAKES, 1)
+        self.turn_async()
+
+    def turn_async(self) -> None:
+        """A turn on the event loop: then park, and wake again for the next timer or heartbeat."""
+        loop = asyncio.get_running_loop()
+        try:
+            self.turn()
+            bus = self.bus
+            if bus is not None:
+                bus.bell.park()
+                if bus.has_mail():
+                    bus.bell.unpark()
+                    loop.call_soon(self.turn_async)
+        except (ComponentFailed, JournalError, OutboxFull) as error:
+            self.fail(error)
+        if self.stopping.is_set():
+            self._ended()
+            return
+        if self._wakeup is not None:
+            self._wakeup.cancel()
+        self._wakeup = loop.call_later(self._sleep_ns() / 1e9, self.turn_async)
+
+    def close(self) -> None:
+        """The last segment is closed; what is unacknowledged stays with whom it belongs."""
+        if self.page.state != ActorState.FAILED:
+            self.page.state = ActorState.STOPPED
+        if self._segment is not None:
+            self._segment.close()
+            self._segment = None
+        if self.bus is not None:
+            self.bus.close()
+
+    def fail(self, error: Exception) -> None:
+        """A defect or a dead disk: stop trading everywhere and say why."""
+        self.kill_switch.turn(True)
+        self.error = f"{type(error).__name__}: {error}"
+        (self._folder / "failure.txt").write_text(
+            self.error + "\n" + "".join(traceback.format_exception(error))
+        )
+        self.page.state = ActorState.FAILED
+        self.stopping.set()
+
+    # --- one turn -------------------------------------------------------------------------------
+
+    def turn(self) -> bool:
+        """Everything that waits, bounded; then acknowledge and flush. Whether there was anything."""
+        now_ns = self.directory.now_ns()
+        if now_ns >= self._next_beat_ns:
+            self._beat(now_ns)
+        worked = self._take_own()
+        if self.bus is not None:
+            raws = self.bus.drain(self._settings.batch_max)
+            if raws:
+                worked = True
+                self._take_mail(raws)
+            self.bus.flush()
+        return worked
+
+    def _take_mail(self, raws: list[bytes]) -> None:
+        page = self.page
+        page.put(Counter.QUEUE_DEPTH, len(raws))
+        if len(raws) > page.get(Counter.QUEUE_HIGH):
+            page.put(Counter.QUEUE_HIGH, len(raws))
+        senders: dict[int, None] = {}
+        for raw in raws:
+            try:
+                message = decode(raw)
+            except MessageError:
+                page.add(Counter.DECODE_ERRORS, 1)
+                continue
+            if type(message) not in CONFLATED:
+                sender = message.sender
+                senders[sender] = None
+                if message.sequence <= self._high.get(sender, 0):
+                    page.add(Counter.DUPLICATES, 1)
+                    continue
+                self._high[sender] = message.sequence
+            self.take(message, raw)
+        for sender in senders:
+            page.acknowledge(sender, self._high[sender])
+
+    def _take_own(self) -> bool:
+        """Timers that are due and what this loop has to say itself."""
+        now_ns = self.directory.now_ns()
+        due_ns = self._timers.next_due_ns()
+        if due_ns is not None and due_ns <= now_ns:
+            self._own.extend(self._timers.fired(now_ns, self._shell))
+        if not self._own:
+            return False
+        while self._own:
+            self.take(self._own.popleft(), None)
+        return True
+
+    def take(self, message: AnyMessage, raw: bytes | None) -> None:
+        """One message through the step, timed."""
+        data = encode(message) if raw is None else raw
+        if self._segment is None or not self._segment.room_for(data):
+            self._begin_segment()
+        page = self.page
+        now_ns = self.directory.now_ns()
+        if message.received_ns:
+            page.record(Stage.HOP, now_ns - message.received_ns)
+        produced = self.host.step(message, data, now_ns)
+        page.record(Stage.STEP, self.directory.now_ns() - now_ns)
+        page.add(Counter.MESSAGES_IN, 1)
+        page.add(Counter.MESSAGES_OUT, produced)
+        if page.first_step_ns == 0 and not isinstance(message, (Started, KillSwitch)):
+            page.first_step_ns = time.monotonic_ns()
+
+    def inject(self, message: AnyMessage) -> None:
+        """A frame from this actor's own sockets: one step and out, on the loop's thread."""
+        try:
+            self.take(message, None)
+            self._take_own()
+            if self.bus is not None:
+                self.bus.flush()
+        except (ComponentFailed, JournalError, OutboxFull) as error:
+            self.fail(error)
+
+    # --- what the host is given: recorder and outlet ----------------------------------------------
+
+    def record(self, raw: bytes, now_ns: int) -> None:
+        """See `engine.runtime.Recorder`."""
+        assert self._segment is not None
+        self._segment.record(raw, now_ns)
+
+    def append(self, records: list[bytes], now_ns: int) -> None:
+        """See `engine.runtime.Recorder`."""
+        assert self._segment is not None
+        self._segment.append(records, now_ns)
+        self.page.add(Counter.JOURNAL_RECORDS, len(records))
+
+    def publish(self, message: AnyMessage, encoded: bytes, targets: tuple[Target, ...]) -> None:
+        """See `engine.runtime.Outlet`."""
+        if self.bus is not None:
+            self.bus.publish(message, encoded, targets)
+
+    def perform(self, effect: AnyMessage) -> None:
+        """See `engine.runtime.Outlet`; an order passes the last gate here."""
+        if isinstance(effect, SetTimer):
+            self._timers.set(effect)
+            return
+        if isinstance(effect, OrderRequest):
+            self._perform_order(effect)
+        elif self.gateway is not None:
+            self.gateway.perform(effect)
+
+    def _perform_order(self, effect: OrderRequest) -> None:
+        """Kill switch, expiry and epoch are looked at right before the bytes leave."""
+        now_ns = self.directory.now_ns()
+        reason = Reason.NONE
+        if effect.raises_exposure and self.kill_switch.on:
+            reason = Reason.KILLED
+        elif effect.raises_exposure and now_ns > effect.expires_ns:
+            reason = Reason.EXPIRED
+        elif self.directory.epoch(self.actor) not in (0, self.epoch):
+            reason = Reason.STALE_EPOCH
+        elif self.gateway is None:
+            reason = Reason.NOT_CONNECTED
+        else:
+            reason = self.gateway.perform(effect)
+        if reason is Reason.NONE:
+            self.page.add(Counter.ORDERS_SENT, 1)
+            if effect.received_ns:
+                self.page.record(Stage.TICK_TO_ORDER, now_ns - effect.received_ns)
+            return
+        self.page.add(Counter.ORDERS_HELD, 1)
+        self._own.append(
+            RequestRefused(
+                0, self._shell(), effect.received_ns, effect.venue, effect.client_order_id, reason
+            )
+        )
+
+    # --- upkeep ---------------------------------------------------------------------------------
+
+    def next_shell_sequence(self) -> int:
+        """The number of the next message that edges of this actor put into its inbox."""
+        return self._shell()
+
+    def _shell(self) -> int:
+        self._shell_sequence += 1
+        return self._shell_sequence
+
+    def _begin_segment(self, pending_now: bool = False) -> None:
+        """Snapshot and a fresh inbox and journal; old segments beyond the limit go."""
+        if self._segment is not None:
+            self._segment.close()
+        pending = [] if self.bus is None else self.bus.pending()
+        self._segment = Segment(
+            self._folder,
+            SegmentStart(
+                self.epoch,
+                self._part,
+                self.host.snapshot(),
+                dict(self._high),
+                pending,
+                self._shell_sequence,
+            ),
+            self._settings.segment_bytes,
+        )
+        self._part += 1
+        self.page.add(Counter.SEGMENTS, 1)
+        prune(self._folder, self._settings.segments_kept)
+
+    def _beat(self, now_ns: int) -> None:
+        """Heartbeat, kill switch, drain, open work, process figures; the collector when idle."""
+        page = self.page
+        page.heartbeat_ns = time.monotonic_ns()
+        self._next_beat_ns = now_ns + self._beat_every_ns
+        self.kill_switch.verify()
+        if self.kill_switch.on != self._kill_seen:
+            self._kill_seen = self.kill_switch.on
+            self._own.append(KillSwitch(0, self._shell(), 0, self._kill_seen))
+        if self.draining and not self._drain_seen:
+            self._drain_seen = True
+            page.state = ActorState.DRAINING
+            self._own.append(Drain(0, self._shell(), 0))
+        page.put(Counter.OPEN_WORK, sum(c.open_work() for c in self.host.components))
+        if self._segment is not None:
+            page.put(Counter.INBOX_BYTES, self._segment.inbox_bytes)
+            page.put(Counter.JOURNAL_BYTES, self._segment.journal_bytes)
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        page.put(Counter.CPU_NS, time.process_time_ns())
+        page.put(Counter.THREAD_CPU_NS, time.thread_time_ns())
+        page.put(Counter.MEMORY_KB, usage.ru_maxrss)
+        if self.bus is not None:
+            self.bus.look_around()
+        if now_ns >= self._next_collect_ns:
+            self._next_collect_ns = now_ns + COLLECT_EVERY_NS
+            gc.collect(0)
+
+    def _sleep_ns(self) -> int:
+        """Until the next timer or heartbeat; shortly where a queue was full."""
+        now_ns = self.directory.now_ns()
+        until_ns = self._next_beat_ns
+        due_ns = self._timers.next_due_ns()
+        if due_ns is not None and due_ns < until_ns:
+            until_ns = due_ns
+        if self.bus is not None and self.page.get(Counter.BACKLOG):
+            until_ns = min(until_ns, now_ns + BACKLOG_WAIT_NS)
+        return max(until_ns - now_ns, 1)
+
+
+def tune_process() -> None:
+    """What a hot actor sets once: how often threads trade the interpreter, and BLAS threads."""
+    sys.setswitchinterval(0.0005)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")

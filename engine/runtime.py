@@ -80,6 +80,10 @@ class ComponentFailed(RuntimeError):
     """A component raised: a defect, never an input's fault. The actor stops."""
 
 
+class OutboxFull(RuntimeError):
+    """A receiver has not acknowledged events for so long that no more can be kept for it."""
+
+
 class Host:
     """Runs the components of one actor, message by message."""
 

@@ -28,7 +28,7 @@ from engine.edges.directory import SHARED, Counter, Directory, open_page
 from engine.edges.journal import Pending
 from engine.messages import AnyMessage
 from engine.routes import conflation_key
-from engine.runtime import Target
+from engine.runtime import OutboxFull, Target
 from ext.bell import Bell, open_pipe_writer
 from ext.page import BELL_OFFSET, Page
 
@@ -38,14 +38,6 @@ EVENT_QUEUE = 256
 PUBLISHERS_MAX = 64
 UNHURRIED_MAX = 16
 _LENGTH = struct.Struct("<I")
-
-
-class BusError(RuntimeError):
-    """The bus cannot be set up or used; the message says what to do."""
-
-
-class OutboxFull(BusError):
-    """A reader has not acknowledged events for so long that no more can be kept for it."""
 
 
 def pipe_path(run: str, actor: str, epoch: int) -> Path:

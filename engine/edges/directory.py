@@ -60,6 +60,7 @@ class Counter(IntEnum):
     OPEN_WORK = 20
     SEGMENTS = 21
     THREAD_CPU_NS = 22
+    UNACKNOWLEDGED = 23
 
 
 class Stage(IntEnum):
@@ -157,6 +158,24 @@ class Directory:
     @stopping.setter
     def stopping(self, value: bool) -> None:
         self._words[7] = int(value)
+
+    @property
+    def stop_wanted(self) -> bool:
+        """Whether somebody asked for the run's orderly end."""
+        return self._words[8] != 0
+
+    @stop_wanted.setter
+    def stop_wanted(self, value: bool) -> None:
+        self._words[8] = int(value)
+
+    @property
+    def standby_pid(self) -> int:
+        """The process that waits to become somebody's successor; 0 for none."""
+        return self._words[9]
+
+    @standby_pid.setter
+    def standby_pid(self, value: int) -> None:
+        self._words[9] = value
 
     def _at(self, actor: str) -> int:
         return _HEADER_WORDS + self._index[actor] * _ACTOR_WORDS

@@ -16,7 +16,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
@@ -187,29 +187,46 @@ def read_snapshot(path: SegmentPath) -> SegmentStart:
     return msgspec.msgpack.decode(body, type=SegmentStart)
 
 
-def read_inbox(path: SegmentPath, after: int = 0) -> Iterator[Record]:
-    """The inputs of a segment in order, also while it is being written; stops at the end or a tear.
+def read_inbox(path: SegmentPath) -> Iterator[Record]:
+    """The inputs of a segment in order; stops at the end or at a torn record."""
+    return iter(read_inbox_from(path, 0)[0])
 
-    `after` skips that many records.
+
+def read_inbox_from(path: SegmentPath, offset: int) -> tuple[list[Record], int]:
+    """The inputs from a place on (0 is the begin), and the place to go on from later.
+
+    Works while the segment is being written: a record counts once its length is there.
     """
-    data = path.file("inbox").read_bytes()
-    if data[:8] != _INBOX_MAGIC:
-        return iter(())
-    return _skip(_records(data), after)
+    with path.file("inbox").open("rb") as file:
+        if file.read(8) != _INBOX_MAGIC:
+            return [], 0
+        at = max(offset, _HEADER.size)
+        found: list[Record] = []
+        file.seek(at)
+        while (record := _read_record(file)) is not None:
+            found.append(record)
+            at += _FRAME.size + len(record.data)
+        return found, at
 
 
-def _skip(records: Iterator[Record], count: int) -> Iterator[Record]:
-    for number, record in enumerate(records):
-        if number >= count:
-            yield record
+def _read_record(file: BinaryIO) -> Record | None:
+    frame = file.read(_FRAME.size)
+    if len(frame) < _FRAME.size:
+        return None
+    length, checksum, now_ns = _FRAME.unpack(frame)
+    data = file.read(length)
+    if length == 0 or len(data) != length or zlib.crc32(data, now_ns & 0xFFFFFFFF) != checksum:
+        return None
+    return Record(now_ns, data)
 
 
 def read_journal(path: SegmentPath) -> Iterator[Record]:
     """The durable outputs of a segment in order; stops at the end or at a torn record."""
-    data = path.file("journal").read_bytes()
-    if data[:8] != _JOURNAL_MAGIC:
-        raise JournalError(f"{path.file('journal')}: not a journal")
-    return _records(data)
+    with path.file("journal").open("rb") as file:
+        if file.read(_HEADER.size)[:8] != _JOURNAL_MAGIC:
+            raise JournalError(f"{path.file('journal')}: not a journal")
+        while (record := _read_record(file)) is not None:
+            yield record
 
 
 def journal_end(path: SegmentPath) -> int:
@@ -225,17 +242,3 @@ def complete_journal(path: SegmentPath, records: list[Record]) -> None:
         for now_ns, data in records:
             checksum = zlib.crc32(data, now_ns & 0xFFFFFFFF)
             file.write(_FRAME.pack(len(data), checksum, now_ns) + data)
-
-
-def _records(data: bytes) -> Iterator[Record]:
-    at = _HEADER.size
-    while at + _FRAME.size <= len(data):
-        length, checksum, now_ns = _FRAME.unpack_from(data, at)
-        begin = at + _FRAME.size
-        payload = data[begin : begin + length]
-        if length == 0 or len(payload) != length:
-            return
-        if zlib.crc32(payload, now_ns & 0xFFFFFFFF) != checksum:
-            return
-        yield Record(now_ns, payload)
-        at = begin + length

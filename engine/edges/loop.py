@@ -18,12 +18,10 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from engine.component import Component
-from engine.edges.bus import OutboxFull, SharedMemoryBus
 from engine.edges.directory import ActorState, Counter, Directory, KillSwitchPage, Stage
 from engine.edges.journal import JournalError, Segment, SegmentStart, prune
 from engine.edges.recovery import recover
@@ -41,8 +39,11 @@ from engine.messages import (
     encode,
 )
 from engine.routes import CONFLATED, Topology
-from engine.runtime import ComponentFailed, Host, Target, Timers
+from engine.runtime import ComponentFailed, Host, OutboxFull, Target, Timers
 from ext.page import Page
+
+if TYPE_CHECKING:  # solo runs without the library behind it
+    from engine.edges.bus import SharedMemoryBus
 
 BACKLOG_WAIT_NS = 2_000_000
 COLLECT_EVERY_NS = 10_000_000_000
@@ -78,7 +79,7 @@ class ActorLoop:
         epoch: int,
         page: Page,
         kill_switch: KillSwitchPage,
-        bus: SharedMemoryBus | None,
+        bus: "SharedMemoryBus | None",
     ) -> None:
         self.actor = topology.actor(components[0].sender)
         self.directory = directory
@@ -105,6 +106,8 @@ class ActorLoop:
         self._next_beat_ns = 0
         self._next_collect_ns = 0
         self._wakeup: asyncio.TimerHandle | None = None
+        self._event_loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Future[None] | None = None
         self.restored_inputs = 0
 
     # --- life -----------------------------------------------------------------------------------
@@ -157,10 +160,9 @@ class ActorLoop:
             self.close()
 
     async def run_async(self) -> None:
-        """Serve on the running event loop until `stopping`; sockets' callbacks call `take`."""
-        loop = asyncio.get_running_loop()
-        ended = loop.create_future()
-        self._ended: Callable[[], None] = lambda: None if ended.done() else ended.set_result(None)
+        """Serve on the running event loop until `stopping`; sockets' callbacks call `inject`."""
+        loop = self._event_loop = asyncio.get_running_loop()
+        ended = self._ended = loop.create_future()
         if self.bus is not None:
             loop.add_reader(self.bus.pipe, self._on_pipe)
         self.turn_async()
@@ -193,11 +195,20 @@ class ActorLoop:
         except (ComponentFailed, JournalError, OutboxFull) as error:
             self.fail(error)
         if self.stopping.is_set():
-            self._ended()
+            if self._ended is not None and not self._ended.done():
+                self._ended.set_result(None)
             return
         if self._wakeup is not None:
             self._wakeup.cancel()
         self._wakeup = loop.call_later(self._sleep_ns() / 1e9, self.turn_async)
+
+    def stop(self) -> None:
+        """Ask the loop to end; callable from any thread."""
+        self.stopping.set()
+        if self._event_loop is not None:
+            self._event_loop.call_soon_threadsafe(self.turn_async)
+        elif self.bus is not None:
+            self.bus.bell.ring()
 
     def close(self) -> None:
         """The last segment is closed; what is unacknowledged stays with whom it belongs."""
@@ -395,6 +406,8 @@ class ActorLoop:
             page.state = ActorState.DRAINING
             self._own.append(Drain(0, self._shell(), 0))
         page.put(Counter.OPEN_WORK, sum(c.open_work() for c in self.host.components))
+        if self.bus is not None:
+            page.put(Counter.UNACKNOWLEDGED, len(self.bus.pending()))
         if self._segment is not None:
             page.put(Counter.INBOX_BYTES, self._segment.inbox_bytes)
             page.put(Counter.JOURNAL_BYTES, self._segment.journal_bytes)

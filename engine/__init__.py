@@ -1,0 +1,1 @@
+"""The trading logic: it never imports Ray or a web framework. Levels: tests/tidy.py."""

@@ -1,0 +1,85 @@
+"""From a configuration to components: which there are, their numbers, and where each lives.
+
+The one file that knows every component's class. `topology_of` gives the numbers, `build` makes the
+components of one actor, the same in a backtest, in one process and in a cluster.
+"""
+
+from engine.bots.arbitrage import ArbitrageBot
+from engine.component import Component
+from engine.config import BotConfig, Config, VenueConfig
+from engine.instruments import Instruments
+from engine.ledger import Ledger
+from engine.monitor import Monitor
+from engine.risk import RiskGuard
+from engine.routes import Topology
+from engine.scanner import Scanner
+from engine.venue import Venue
+from engine.venues.binance import BinanceHandler
+from engine.venues.handler import Handler
+from engine.venues.kraken_v1 import KrakenV1Handler
+from engine.venues.simulated import SimulatedHandler
+
+VIEW_ACTOR = "api"
+
+HANDLERS: dict[str, type[Handler]] = {
+    "simulated": SimulatedHandler,
+    "kraken_v1": KrakenV1Handler,
+    "binance": BinanceHandler,
+}
+
+BOTS: dict[str, type[ArbitrageBot]] = {"arbitrage": ArbitrageBot}
+
+
+def topology_of(config: Config) -> Topology:
+    """Numbers and places of all components of a configuration."""
+    names = [f"venue-{venue.name}" for venue in config.venues]
+    kinds = ["venue"] * len(names)
+    names += ["scanner", "risk", "ledger"]
+    kinds += ["scanner", "risk", "ledger"]
+    names += [f"bot-{bot.name}" for bot in config.bots]
+    kinds += ["bot"] * len(config.bots)
+    names.append("view")
+    kinds.append("view")
+    place = {"view": VIEW_ACTOR}
+    for actor, hosted in config.placement.items():
+        place.update(dict.fromkeys(hosted, actor))
+    return Topology(names, kinds, [place.get(name, name) for name in names])
+
+
+def build(
+    config: Config, topology: Topology, instruments: Instruments, actor: str
+) -> list[Component]:
+    """The components of one actor, in the topology's order."""
+    return [
+        _component(config, topology, instruments, number) for number in topology.in_actor(actor)
+    ]
+
+
+def _component(
+    config: Config, topology: Topology, instruments: Instruments, number: int
+) -> Component:
+    kind = topology.kinds[number - 1]
+    place = topology.of_kind(kind).index(number)
+    if kind == "venue":
+        return _venue(config, config.venues[place], instruments, number, place)
+    if kind == "scanner":
+        return Scanner(number, instruments, config.scanner)
+    if kind == "risk":
+        return RiskGuard(number, instruments, config.risk)
+    if kind == "ledger":
+        return Ledger(number, instruments)
+    if kind == "bot":
+        bot: BotConfig = config.bots[place]
+        return BOTS[bot.kind](number, instruments, bot, config.name)
+    return Monitor(number, instruments)
+
+
+def _venue(
+    config: Config, venue: VenueConfig, instruments: Instruments, number: int, place: int
+) -> Venue:
+    natives = {
+        instrument.id: config.instruments[instrument.id].native
+        for instrument in instruments.of_venue(place)
+    }
+    handler = HANDLERS[venue.protocol](instruments.of_venue(place), natives)
+    return Venue(number, place, venue, instruments, handler, config.name)

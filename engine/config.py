@@ -1,0 +1,283 @@
+"""A configuration's text into strict structs. It opens no file and holds no secret.
+
+Whatever is wrong raises `ConfigError` with the file, the key's path and what was expected, before
+anything is started.
+"""
+
+import tomllib
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from engine.instruments import Instrument, InstrumentError, Instruments
+from engine.units import Round, UnitError, parse_decimal
+
+Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,23}$")]
+Decimal = Annotated[str, Meta(pattern="^[0-9]+([.][0-9]+)?$", max_length=40)]
+Milliseconds = Annotated[int, Meta(ge=1, le=600_000)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+
+ASSET_DECIMALS = {"BTC": 8, "XBT": 8, "ETH": 8, "USDT": 8, "USDC": 8, "USD": 8, "EUR": 8}
+SECRET_WORDS = ("secret", "password", "api_key", "apikey", "private_key", "passphrase")
+
+
+class ConfigError(ValueError):
+    """A configuration that does not hold: 'FILE: key.path: what was expected and found'."""
+
+
+class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the configuration: unknown keys are errors."""
+
+
+class VenueConfig(Strict, frozen=True):
+    """A venue: simulated, or a recording that is played."""
+
+    name: Name
+    kind: Literal["simulated", "replay"] = "simulated"
+    protocol: Literal["simulated", "kraken_v1", "binance"] = "simulated"
+    path: str = ""
+    speed: Annotated[float, Meta(ge=0, le=1_000_000)] = 1.0
+    depth_levels: Annotated[int, Meta(ge=1, le=100)] = 10
+    order_timeout_ms: Milliseconds = 1000
+    order_deadline_ms: Milliseconds = 500
+    stale_ms: Milliseconds = 5000
+
+
+class InstrumentConfig(Strict, frozen=True):
+    """An instrument of a venue; `native` is its name there, `symbol` ours (BASE/QUOTE)."""
+
+    venue: Name
+    symbol: Annotated[str, Meta(pattern="^[A-Z0-9]{2,12}/[A-Z0-9]{2,12}$")]
+    tick_size: Decimal
+    lot_size: Decimal
+    native: str = ""
+    notional_min: Decimal = "0"
+    quantity_max: Decimal = "100000"
+    maker_fee: Decimal = "0"
+    taker_fee: Decimal = "0"
+
+
+class ScannerConfig(Strict, frozen=True):
+    """What counts as an opportunity; `quantity_max` by base asset."""
+
+    profit_min_bps: Annotated[float, Meta(ge=0, le=10_000)] = 1.0
+    quantity_max: dict[str, Decimal] = {}
+    stale_ms: Milliseconds = 2000
+
+
+class RiskConfig(Strict, frozen=True):
+    """The RiskGuard's limits; `position_max` by base asset, net over venues."""
+
+    order_notional_max: Decimal = "10000"
+    position_max: dict[str, Decimal] = {}
+    price_distance_max_bps: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    stale_ms: Milliseconds = 2000
+    orders_open_max: Count = 50
+
+
+class BotConfig(Strict, frozen=True):
+    """A bot."""
+
+    name: Name
+    kind: Literal["arbitrage"] = "arbitrage"
+    symbols: tuple[str, ...] = ()
+    cooldown_ms: Annotated[int, Meta(ge=0, le=600_000)] = 100
+    order_ttl_ms: Milliseconds = 250
+    groups_max: Annotated[int, Meta(ge=1, le=100)] = 1
+
+
+class ApiConfig(Strict, frozen=True):
+    """The control API: loopback only; port 0 takes any free one.
+
+    `token_env` names the environment variable that holds the token; empty makes one at start.
+    """
+
+    host: Literal["127.0.0.1", "localhost", "::1"] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8090
+    token_env: Annotated[str, Meta(pattern="^([A-Z][A-Z0-9_]*)?$")] = ""
+
+
+class EngineConfig(Strict, frozen=True):
+    """The runtime's sizes and times."""
+
+    heartbeat_ms: Annotated[int, Meta(ge=20, le=10_000)] = 250
+    missed_heartbeats: Annotated[int, Meta(ge=2, le=100)] = 3
+    segment_bytes: Annotated[int, Meta(ge=65_536, le=1 << 30)] = 4 * 1024 * 1024
+    segments_kept: Annotated[int, Meta(ge=2, le=100_000)] = 64
+    batch_max: Annotated[int, Meta(ge=1, le=100_000)] = 256
+    outbox_max: Annotated[int, Meta(ge=16, le=10_000_000)] = 4096
+    spin_us: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    fsync: Literal["os"] = "os"
+
+
+class ExchangeConfig(Strict, frozen=True):
+    """The simulated exchange: its flow, its latency, and what each account starts with."""
+
+    events_per_second: Annotated[float, Meta(gt=0, le=100_000)] = 40.0
+    latency_ms: Annotated[float, Meta(ge=0, le=60_000)] = 2.0
+    fair_volatility_bps: Annotated[float, Meta(ge=0, le=1000)] = 2.0
+    prices: dict[str, Decimal] = {}
+    balances: dict[str, dict[str, Decimal]] = {}
+
+
+class Config(Strict, frozen=True):
+    """A whole configuration. `placement` maps actors to the components that share them."""
+
+    name: Name
+    venues: tuple[VenueConfig, ...]
+    instruments: tuple[InstrumentConfig, ...]
+    mode: Literal["simulated"] = "simulated"
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 1
+    state_dir: str = "runs"
+    assets: dict[str, Annotated[int, Meta(ge=0, le=18)]] = {}
+    scanner: ScannerConfig = ScannerConfig()
+    risk: RiskConfig = RiskConfig()
+    bots: tuple[BotConfig, ...] = ()
+    api: ApiConfig = ApiConfig()
+    engine: EngineConfig = EngineConfig()
+    exchange: ExchangeConfig = ExchangeConfig()
+    placement: dict[Name, tuple[str, ...]] = {}
+
+
+def parse(text: str, source: str) -> Config:
+    """The configuration in a TOML text; `source` names it in errors. Raises ConfigError."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: not TOML: {error}") from error
+    _refuse_secrets(table, source, "")
+    if table.get("mode") in ("live", "paper", "sandbox"):
+        raise ConfigError(
+            f"{source}: mode: {table['mode']!r} is not in this version; "
+            "it trades simulated markets only (mode = 'simulated')"
+        )
+    try:
+        config = msgspec.convert(table, Config)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        where = path.removesuffix("`").lstrip(".") or "(top)"
+        raise ConfigError(f"{source}: {where}: {message}") from error
+    _check(config, source)
+    return config
+
+
+def _refuse_secrets(value: object, source: str, path: str) -> None:
+    """Secrets come from the environment or a file, never from the configuration."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            at = f"{path}.{key}" if path else str(key)
+            if any(word in str(key).lower() for word in SECRET_WORDS):
+                raise ConfigError(
+                    f"{source}: {at}: a secret does not belong into a configuration; name the "
+                    "environment variable that holds it (a key ending in _env)"
+                )
+            _refuse_secrets(inner, source, at)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            _refuse_secrets(inner, source, f"{path}[{number}]")
+
+
+def _check(config: Config, source: str) -> None:
+    """What no single field can say: names that refer, sums that must hold."""
+
+    def fail(path: str, why: str) -> None:
+        raise ConfigError(f"{source}: {path}: {why}")
+
+    venues = [venue.name for venue in config.venues]
+    if not venues:
+        fail("venues", "at least one venue is expected")
+    for path, names in (("venues", venues), ("bots", [bot.name for bot in config.bots])):
+        for place, name in enumerate(names):
+            if name in names[:place]:
+                fail(f"{path}[{place}].name", f"{name!r} is there twice")
+    for place, venue in enumerate(config.venues):
+        if (venue.kind == "replay") != bool(venue.path):
+            fail(f"venues[{place}].path", "a replay needs the path of a recording, others none")
+        if venue.kind == "simulated" and venue.protocol != "simulated":
+            fail(f"venues[{place}].protocol", "a simulated venue speaks 'simulated'")
+    for place, instrument in enumerate(config.instruments):
+        if instrument.venue not in venues:
+            known = ", ".join(venues)
+            fail(f"instruments[{place}].venue", f"one of {known} expected, not {instrument.venue}")
+    _check_references(config, venues, fail)
+    try:
+        instruments_of(config)
+    except (InstrumentError, KeyError) as error:
+        fail("instruments", str(error.args[0]))
+
+
+def _check_references(config: Config, venues: list[str], fail: Callable[[str, str], None]) -> None:
+    symbols = {instrument.symbol for instrument in config.instruments}
+    for place, bot in enumerate(config.bots):
+        for symbol in bot.symbols:
+            if symbol not in symbols:
+                fail(f"bots[{place}].symbols", f"no instrument has the symbol {symbol!r}")
+    for symbol in config.exchange.prices:
+        if symbol not in symbols:
+            fail(f"exchange.prices.{symbol}", "no instrument has this symbol")
+    for venue in config.exchange.balances:
+        if venue not in venues:
+            fail(f"exchange.balances.{venue}", "no venue has this name")
+    components = {f"venue-{venue}" for venue in venues} | {"scanner", "risk", "ledger", "view"}
+    components |= {f"bot-{bot.name}" for bot in config.bots}
+    placed: set[str] = set()
+    for actor, hosted in config.placement.items():
+        for component in hosted:
+            if component not in components or component in placed:
+                fail(
+                    f"placement.{actor}",
+                    f"{component!r} is no component, or is placed twice; "
+                    f"known: {', '.join(sorted(components))}",
+                )
+            placed.add(component)
+    bases = {instrument.symbol.partition("/")[0] for instrument in config.instruments}
+    for path, table in (
+        ("scanner.quantity_max", config.scanner.quantity_max),
+        ("risk.position_max", config.risk.position_max),
+    ):
+        for asset in table:
+            if asset not in bases:
+                fail(f"{path}.{asset}", "no instrument has this base asset")
+
+
+def decimals_of(config: Config, asset: str) -> int:
+    """With how many decimals an asset is held; raises KeyError saying where to name it."""
+    known = {**ASSET_DECIMALS, **config.assets}
+    if asset not in known:
+        raise KeyError(f"the decimals of {asset} are not known; add assets.{asset} = 8 or so")
+    return known[asset]
+
+
+def units_of(config: Config, asset: str, amount: str) -> int:
+    """A decimal amount of an asset in its units; raises ConfigError when it is finer."""
+    try:
+        return parse_decimal(amount, decimals_of(config, asset))
+    except UnitError as error:
+        raise ConfigError(f"{amount} {asset}: {error}") from error
+
+
+def instruments_of(config: Config) -> Instruments:
+    """The table of a configuration's instruments. Raises InstrumentError or KeyError."""
+    venues = [venue.name for venue in config.venues]
+    table = []
+    for number, entry in enumerate(config.instruments):
+        base, _, quote = entry.symbol.partition("/")
+        instrument = Instrument(
+            id=number,
+            venue=venues.index(entry.venue),
+            symbol=entry.symbol,
+            base=base,
+            quote=quote,
+            tick_size=entry.tick_size,
+            lot_size=entry.lot_size,
+            base_decimals=decimals_of(config, base),
+            quote_decimals=decimals_of(config, quote),
+            notional_min=entry.notional_min,
+            maker_fee=entry.maker_fee,
+            taker_fee=entry.taker_fee,
+        )
+        lots_max = instrument.quantity_to_lots(entry.quantity_max, Round.DOWN)
+        table.append(msgspec.structs.replace(instrument, lots_max=lots_max))
+    return Instruments(table, venues)

@@ -54,11 +54,6 @@ cdef struct Level:
     int64_t lots
     Py_ssize_t index
 
-cdef struct Batch:
-    Py_buffer ticks
-    Py_buffer lots
-    Py_ssize_t count
-
 
 # One side: free functions of numbers.
 
@@ -215,13 +210,15 @@ cdef int read_pairs(Side* side, int sign, const int64_t* pairs, Py_ssize_t count
     if count and reserve(side, count, count) != CHANGED:
         return NO_MEMORY
     for i in range(count):
+        if pairs[2 * i] <= 0:
+            return BAD_TICKS
+        if pairs[2 * i + 1] <= 0:
+            return BAD_LOTS
         slot = count - 1 - i
         side.keys[slot] = sign * pairs[2 * i]
         side.lots[slot] = pairs[2 * i + 1]
-        if pairs[2 * i] <= 0 or (i and side.keys[slot] >= side.keys[slot + 1]):
+        if i and side.keys[slot] >= side.keys[slot + 1]:
             return BAD_TICKS
-        if side.lots[slot] <= 0:
-            return BAD_LOTS
     side.count = count
     return CHANGED
 
@@ -323,3 +320,244 @@ cdef class Book:
         self.bid, self.ask = bid[0], ask[0]
         memset(bid, 0, sizeof(Side))
         memset(ask, 0, sizeof(Side))
+        return 0
+
+    cdef int put_batches(self, Batch* bids, Batch* asks) except -1:
+        """Apply both sides' batches whole, or raise with the book as it was."""
+        cdef Side bid, ask
+        cdef int outcome
+        cdef Py_ssize_t bid_room = self.bid.count + bids.count
+        cdef Py_ssize_t ask_room = self.ask.count + asks.count
+        if bid_room <= self.levels_max and ask_room <= self.levels_max:
+            # Room for every level to be new is made first, so nothing below can fail.
+            outcome = reserve(&self.bid, bid_room, self.levels_max)
+            if outcome == CHANGED:
+                outcome = reserve(&self.ask, ask_room, self.levels_max)
+            if outcome == CHANGED:
+                put_all(&self.bid, 1, bids, self.levels_max)
+                put_all(&self.ask, -1, asks, self.levels_max)
+                return 0
+            return refuse(outcome, self.levels_max)
+        memset(&ask, 0, sizeof(Side))
+        outcome = copy_side(&bid, &self.bid)
+        if outcome == CHANGED:
+            outcome = copy_side(&ask, &self.ask)
+        if outcome == CHANGED:
+            outcome = put_all(&bid, 1, bids, self.levels_max)
+        if outcome == CHANGED:
+            outcome = put_all(&ask, -1, asks, self.levels_max)
+        if outcome == CHANGED:
+            self.replace_sides(&bid, &ask)
+        release(&bid)
+        release(&ask)
+        return 0 if outcome == CHANGED else refuse(outcome, self.levels_max)
+
+    def change(self, int side, int64_t ticks, int64_t lots):
+        """Set the quantity that rests at one price; 0 lots deletes the level."""
+        cdef int outcome = self.change_c(side, ticks, lots)
+        if outcome != CHANGED:
+            refuse(outcome, self.levels_max)
+
+    def add(self, int side, int64_t ticks, int64_t lots_delta):
+        """Add to the quantity that rests at one price; what would fall below 0 raises."""
+        cdef int64_t lots = self.lots_at(side, ticks)
+        if add_overflows(lots, lots_delta, &lots):
+            raise OverflowError(f"lots at {ticks} ticks leave int64")
+        cdef int outcome = self.change_c(side, ticks, lots)
+        if outcome != CHANGED:
+            refuse(outcome, self.levels_max)
+
+    def apply(self, int side, ticks, lots):
+        """Set a batch of levels of one side, in order, from two flat int64 buffers."""
+        cdef Batch batch, none
+        if side != 1 and side != -1:
+            refuse(BAD_SIDE, self.levels_max)
+        memset(&batch, 0, sizeof(Batch))
+        memset(&none, 0, sizeof(Batch))
+        try:
+            borrow_batch(&batch, ticks, lots, "batch")
+            if side == 1:
+                self.put_batches(&batch, &none)
+            else:
+                self.put_batches(&none, &batch)
+        finally:
+            return_batch(&batch)
+
+    def update(self, bid_ticks, bid_lots, ask_ticks, ask_lots):
+        """Set a batch of levels of both sides, whole or not at all: one venue diff."""
+        cdef Batch bids, asks
+        memset(&bids, 0, sizeof(Batch))
+        memset(&asks, 0, sizeof(Batch))
+        try:
+            borrow_batch(&bids, bid_ticks, bid_lots, "bid")
+            borrow_batch(&asks, ask_ticks, ask_lots, "ask")
+            self.put_batches(&bids, &asks)
+        finally:
+            return_batch(&bids)
+            return_batch(&asks)
+
+    def snapshot(self, bid_ticks, bid_lots, ask_ticks, ask_lots):
+        """Replace both sides by levels in any order; of doubles the last wins, 0 lots is none."""
+        cdef Batch bids, asks
+        cdef Side bid, ask
+        cdef int outcome
+        memset(&bids, 0, sizeof(Batch))
+        memset(&asks, 0, sizeof(Batch))
+        memset(&bid, 0, sizeof(Side))
+        memset(&ask, 0, sizeof(Side))
+        try:
+            borrow_batch(&bids, bid_ticks, bid_lots, "bid")
+            borrow_batch(&asks, ask_ticks, ask_lots, "ask")
+            outcome = gather(&bid, 1, &bids)
+            if outcome == CHANGED:
+                outcome = gather(&ask, -1, &asks)
+            if outcome != CHANGED:
+                refuse(outcome, self.levels_max)
+            self.replace_sides(&bid, &ask)
+        finally:
+            return_batch(&bids)
+            return_batch(&asks)
+            release(&bid)
+            release(&ask)
+
+    def clear(self):
+        """Forget every level; the sequence number stays."""
+        self.bid.count = 0
+        self.ask.count = 0
+
+    def truncate(self, Py_ssize_t depth):
+        """Keep the best `depth` levels a side and return how many were forgotten."""
+        cdef Side* side
+        cdef Py_ssize_t surplus, forgotten = 0
+        if depth <= 0:
+            raise ValueError(f"depth: above 0, not {depth}")
+        for side in (&self.bid, &self.ask):
+            surplus = side.count - depth
+            if surplus > 0:
+                memmove(side.keys, side.keys + surplus, depth * sizeof(int64_t))
+                memmove(side.lots, side.lots + surplus, depth * sizeof(int64_t))
+                side.count = depth
+                forgotten += surplus
+        return forgotten
+
+    @property
+    def bid_ticks(self):
+        """Price of the best bid; 0 when nobody buys."""
+        return self.bid.keys[self.bid.count - 1] if self.bid.count else 0
+
+    @property
+    def bid_lots(self):
+        """Quantity of the best bid; 0 when nobody buys."""
+        return self.bid.lots[self.bid.count - 1] if self.bid.count else 0
+
+    @property
+    def ask_ticks(self):
+        """Price of the best ask; 0 when nobody sells."""
+        return -self.ask.keys[self.ask.count - 1] if self.ask.count else 0
+
+    @property
+    def ask_lots(self):
+        """Quantity of the best ask; 0 when nobody sells."""
+        return self.ask.lots[self.ask.count - 1] if self.ask.count else 0
+
+    @property
+    def bid_count(self):
+        """Levels on the bid side."""
+        return self.bid.count
+
+    @property
+    def ask_count(self):
+        """Levels on the ask side."""
+        return self.ask.count
+
+    @property
+    def crossed(self):
+        """Whether the best bid reaches the best ask: the book is then not to be traded on."""
+        if self.bid.count == 0 or self.ask.count == 0:
+            return False
+        return self.bid.keys[self.bid.count - 1] >= -self.ask.keys[self.ask.count - 1]
+
+    def lots_at(self, int side, int64_t ticks):
+        """Quantity that rests at one price; 0 when nothing does."""
+        cdef Side* levels = &self.bid if side == 1 else &self.ask
+        cdef int64_t key = ticks if side == 1 else -ticks
+        cdef Py_ssize_t index
+        if side != 1 and side != -1:
+            refuse(BAD_SIDE, self.levels_max)
+        if ticks <= 0:
+            refuse(BAD_TICKS, self.levels_max)
+        index = find(levels, key)
+        return levels.lots[index] if index < levels.count and levels.keys[index] == key else 0
+
+    def levels(self, int side):
+        """All (ticks, lots) of one side, best first: for tests and display."""
+        cdef Side* held = &self.bid if side == 1 else &self.ask
+        cdef Py_ssize_t i
+        if side != 1 and side != -1:
+            refuse(BAD_SIDE, self.levels_max)
+        return [(side * held.keys[i], held.lots[i]) for i in range(held.count - 1, -1, -1)]
+
+    def top(self, Py_ssize_t n, out):
+        """Write `n` bid pairs (ticks, lots) then `n` ask pairs, best first, zeros after the last.
+
+        Returns how many of each are levels.
+        """
+        cdef Py_buffer view
+        memset(&view, 0, sizeof(Py_buffer))
+        if not 0 <= n <= TOP_MAX:
+            raise ValueError(f"n: 0 to {TOP_MAX}, not {n}")
+        try:
+            borrow(out, &view, True, "out")
+            if view.len < n * 4 * 8:
+                raise ValueError(f"out: {4 * n} numbers needed, {view.len >> 3} given")
+            write_top(&self.bid, 1, n, <int64_t*>view.buf)
+            write_top(&self.ask, -1, n, <int64_t*>view.buf + 2 * n)
+        finally:
+            PyBuffer_Release(&view)
+        return min(n, self.bid.count), min(n, self.ask.count)
+
+    def top_bytes(self, Py_ssize_t n):
+        """What `top` writes, as bytes: little-endian int64, 16 a level. The form messages carry."""
+        if not 0 <= n <= TOP_MAX:
+            raise ValueError(f"n: 0 to {TOP_MAX}, not {n}")
+        cdef bytes out = PyBytes_FromStringAndSize(NULL, n * 4 * 8)
+        cdef int64_t* pairs = <int64_t*>PyBytes_AS_STRING(out)
+        write_top(&self.bid, 1, n, pairs)
+        write_top(&self.ask, -1, n, pairs + 2 * n)
+        return out
+
+    def dump(self):
+        """The whole state: header, bid pairs, ask pairs, best first. Equal books, equal bytes."""
+        cdef Py_ssize_t bids = self.bid.count, asks = self.ask.count
+        cdef bytes body = PyBytes_FromStringAndSize(NULL, (bids + asks) * 2 * 8)
+        cdef int64_t* pairs = <int64_t*>PyBytes_AS_STRING(body)
+        write_top(&self.bid, 1, bids, pairs)
+        write_top(&self.ask, -1, asks, pairs + 2 * bids)
+        return HEADER.pack(MAGIC, VERSION, self.sequence, bids, asks) + body
+
+    def load(self, data):
+        """Become the book that was dumped; ValueError on anything `dump` cannot have written."""
+        cdef bytes copy = bytes(memoryview(data))
+        cdef Side bid, ask
+        cdef int outcome
+        if len(copy) < HEADER.size:
+            raise ValueError(f"a book's dump has {HEADER.size} bytes of header, not {len(copy)}")
+        magic, version, sequence, bids, asks = HEADER.unpack_from(copy)
+        if magic != MAGIC or version != VERSION:
+            raise ValueError(f"not a book's dump of version {VERSION}: {magic!r} {version}")
+        if bids < 0 or asks < 0 or len(copy) - HEADER.size != 16 * (bids + asks):
+            raise ValueError(f"{bids} bids and {asks} asks do not fit {len(copy)} bytes")
+        cdef int64_t* pairs = <int64_t*>(PyBytes_AS_STRING(copy) + <Py_ssize_t>HEADER.size)
+        memset(&bid, 0, sizeof(Side))
+        memset(&ask, 0, sizeof(Side))
+        try:
+            outcome = read_pairs(&bid, 1, pairs, bids)
+            if outcome == CHANGED:
+                outcome = read_pairs(&ask, -1, pairs + 2 * <Py_ssize_t>bids, asks)
+            if outcome != CHANGED:
+                refuse(outcome, self.levels_max)
+            self.replace_sides(&bid, &ask)
+            self.sequence = sequence
+        finally:
+            release(&bid)
+            release(&ask)

@@ -1,0 +1,61 @@
+"""The L2 book kernel."""
+
+from typing_extensions import Buffer
+from typing import Final
+
+BID: Final = 1
+ASK: Final = -1
+
+class Book:
+    """Both sides of one instrument's book and the venue's sequence number applied last."""
+
+    sequence: int
+    levels_max: int
+    def __init__(self, levels_max: int = ...) -> None: ...
+    def clear(self) -> None:
+        """Forget all levels and the sequence; the memory is kept."""
+    def snapshot(
+        self, bid_ticks: Buffer, bid_lots: Buffer, ask_ticks: Buffer, ask_lots: Buffer
+    ) -> None:
+        """Replace both sides by flat int64 buffers in any order; 0 lots is no level."""
+    def change(self, side: int, ticks: int, lots: int) -> None:
+        """Set one level to `lots`, absolutely; 0 deletes it."""
+    def add(self, side: int, ticks: int, delta_lots: int) -> None:
+        """Change one level by `delta_lots`; below zero raises ValueError and changes nothing."""
+    def apply(self, side: int, ticks: Buffer, lots: Buffer) -> None:
+        """Set a batch of one side's levels, in order, all or nothing."""
+    def truncate(self, depth: int) -> None:
+        """Keep the best `depth` levels a side."""
+    @property
+    def bid_ticks(self) -> int:
+        """The best bid's price in ticks; 0 without bids."""
+    @property
+    def bid_lots(self) -> int:
+        """The best bid's quantity in lots; 0 without bids."""
+    @property
+    def ask_ticks(self) -> int:
+        """The best ask's price in ticks; 0 without asks."""
+    @property
+    def ask_lots(self) -> int:
+        """The best ask's quantity in lots; 0 without asks."""
+    @property
+    def bid_count(self) -> int:
+        """How many bid levels there are."""
+    @property
+    def ask_count(self) -> int:
+        """How many ask levels there are."""
+    @property
+    def crossed(self) -> bool:
+        """Whether the best bid is at or above the best ask."""
+    def lots_at(self, side: int, ticks: int) -> int:
+        """The quantity in lots at a price; 0 where there is none."""
+    def top(self, n: int, out: Buffer) -> tuple[int, int]:
+        """Write the best `n` bids, then asks, as (ticks, lots) pairs into `out`."""
+    def top_bytes(self, n: int) -> bytes:
+        """The same pairs as bytes of little-endian int64."""
+    def levels(self, side: int) -> list[tuple[int, int]]:
+        """All levels of a side, best first, as (ticks, lots)."""
+    def dump(self) -> bytes:
+        """The whole book as bytes; `load` gives it back exactly."""
+    def load(self, data: bytes) -> None:
+        """Become what `dump` wrote; raises ValueError on other bytes."""

@@ -1,7 +1,8 @@
-"""The L2 book kernel."""
+"""The L2 book kernel: both sides of one instrument in int64 ticks and lots."""
+
+from typing import Final
 
 from typing_extensions import Buffer
-from typing import Final
 
 BID: Final = 1
 ASK: Final = -1
@@ -10,22 +11,31 @@ class Book:
     """Both sides of one instrument's book and the venue's sequence number applied last."""
 
     sequence: int
-    levels_max: int
-    def __init__(self, levels_max: int = ...) -> None: ...
+    @property
+    def levels_max(self) -> int:
+        """Levels a side may hold; one more raises OverflowError."""
+    def __init__(self, levels_max: int = 1048576) -> None: ...
     def clear(self) -> None:
-        """Forget all levels and the sequence; the memory is kept."""
+        """Forget all levels and the sequence number; the memory is kept."""
     def snapshot(
         self, bid_ticks: Buffer, bid_lots: Buffer, ask_ticks: Buffer, ask_lots: Buffer
     ) -> None:
-        """Replace both sides by flat int64 buffers in any order; 0 lots is no level."""
+        """Replace both sides by flat int64 buffers in any order; 0 lots is no level.
+
+        Of doubles the last wins. Raises ValueError or OverflowError and then changes nothing.
+        """
     def change(self, side: int, ticks: int, lots: int) -> None:
         """Set one level to `lots`, absolutely; 0 deletes it."""
     def add(self, side: int, ticks: int, delta_lots: int) -> None:
         """Change one level by `delta_lots`; below zero raises ValueError and changes nothing."""
     def apply(self, side: int, ticks: Buffer, lots: Buffer) -> None:
         """Set a batch of one side's levels, in order, all or nothing."""
-    def truncate(self, depth: int) -> None:
-        """Keep the best `depth` levels a side."""
+    def update(
+        self, bid_ticks: Buffer, bid_lots: Buffer, ask_ticks: Buffer, ask_lots: Buffer
+    ) -> None:
+        """Set a batch of both sides' levels, in order, all or nothing: one venue diff."""
+    def truncate(self, depth: int) -> int:
+        """Keep the best `depth` levels a side; returns how many were forgotten."""
     @property
     def bid_ticks(self) -> int:
         """The best bid's price in ticks; 0 without bids."""
@@ -50,12 +60,12 @@ class Book:
     def lots_at(self, side: int, ticks: int) -> int:
         """The quantity in lots at a price; 0 where there is none."""
     def top(self, n: int, out: Buffer) -> tuple[int, int]:
-        """Write the best `n` bids, then asks, as (ticks, lots) pairs into `out`."""
+        """Write the best `n` bids, then asks, as (ticks, lots) pairs into `out`, zero-padded."""
     def top_bytes(self, n: int) -> bytes:
         """The same pairs as bytes of little-endian int64."""
     def levels(self, side: int) -> list[tuple[int, int]]:
         """All levels of a side, best first, as (ticks, lots)."""
     def dump(self) -> bytes:
-        """The whole book as bytes; `load` gives it back exactly."""
-    def load(self, data: bytes) -> None:
-        """Become what `dump` wrote; raises ValueError on other bytes."""
+        """The whole book as bytes; `load` gives it back exactly. Equal books, equal bytes."""
+    def load(self, data: Buffer) -> None:
+        """Become what `dump` wrote; raises ValueError on other bytes and then changes nothing."""

@@ -27,8 +27,12 @@ from cpython.buffer cimport (
 )
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint64_t, uintptr_t
-from libc.stdlib cimport free, malloc, qsort, realloc
-from libc.string cimport memcpy, memmove, memset
+from libc.string cimport memset
+
+from ext.ladder cimport (
+    BAD_LOTS, BAD_SIDE, BAD_TICKS, BOOK_FULL, CHANGED, NO_MEMORY, Side, best_lots, best_ticks,
+    copy_side, find, gather, keep_best, put, put_all, read_pairs, release, reserve, write_top,
+)
 
 import struct
 import sys
@@ -36,8 +40,6 @@ import sys
 BID = 1    # the side that buys
 ASK = -1   # the side that sells
 
-cdef Py_ssize_t WALK = 16              # levels searched one by one from the touch
-cdef Py_ssize_t CAPACITY_FIRST = 64
 cdef Py_ssize_t TOP_MAX = 1 << 32      # levels a side that a caller may ask of top_bytes
 cdef bytes MAGIC = b"BOOK"
 cdef int VERSION = 1
@@ -48,180 +50,6 @@ if sys.byteorder != "little":
 
 cdef extern from *:
     bint add_overflows "__builtin_add_overflow"(int64_t, int64_t, int64_t*) nogil
-
-cdef struct Level:
-    int64_t key
-    int64_t lots
-    Py_ssize_t index
-
-
-# One side: free functions of numbers.
-
-cdef inline Py_ssize_t find(const Side* side, int64_t key) noexcept nogil:
-    """Index of the first key that is not below `key`."""
-    cdef Py_ssize_t high = side.count, low, middle
-    cdef Py_ssize_t stop = high - WALK if high > WALK else 0
-    while high > stop and side.keys[high - 1] >= key:
-        high -= 1
-    if high > stop or high == 0:
-        return high
-    low = 0
-    while low < high:
-        middle = (low + high) >> 1
-        if side.keys[middle] < key:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-cdef int reserve(Side* side, Py_ssize_t wanted, Py_ssize_t limit) noexcept nogil:
-    """Make room for `wanted` levels by doubling, never beyond `limit`."""
-    cdef Py_ssize_t capacity = side.capacity if side.capacity else CAPACITY_FIRST
-    cdef void* grown
-    if wanted <= side.capacity:
-        return CHANGED
-    while capacity < wanted:
-        capacity *= 2
-    capacity = min(capacity, max(limit, wanted))
-    grown = realloc(side.keys, capacity * sizeof(int64_t))
-    if grown is NULL:
-        return NO_MEMORY
-    side.keys = <int64_t*>grown
-    grown = realloc(side.lots, capacity * sizeof(int64_t))
-    if grown is NULL:
-        return NO_MEMORY
-    side.lots = <int64_t*>grown
-    side.capacity = capacity
-    return CHANGED
-
-
-cdef inline int put(Side* side, int64_t key, int64_t lots, Py_ssize_t limit) noexcept nogil:
-    """Set one level; 0 lots deletes it. The only code that inserts or removes."""
-    cdef Py_ssize_t index = find(side, key)
-    cdef Py_ssize_t behind = side.count - index
-    if behind > 0 and side.keys[index] == key:
-        if lots:
-            side.lots[index] = lots
-            return CHANGED
-        if behind > 1:
-            memmove(side.keys + index, side.keys + index + 1, (behind - 1) * sizeof(int64_t))
-            memmove(side.lots + index, side.lots + index + 1, (behind - 1) * sizeof(int64_t))
-        side.count -= 1
-        return CHANGED
-    if lots == 0:
-        return CHANGED
-    if side.count >= limit:
-        return BOOK_FULL
-    if side.count == side.capacity and reserve(side, side.count + 1, limit) != CHANGED:
-        return NO_MEMORY
-    if behind:
-        memmove(side.keys + index + 1, side.keys + index, behind * sizeof(int64_t))
-        memmove(side.lots + index + 1, side.lots + index, behind * sizeof(int64_t))
-    side.keys[index] = key
-    side.lots[index] = lots
-    side.count += 1
-    return CHANGED
-
-
-cdef int put_all(Side* side, int sign, const Batch* batch, Py_ssize_t limit) noexcept nogil:
-    """Apply a validated batch in its order."""
-    cdef const int64_t* ticks = <const int64_t*>batch.ticks.buf
-    cdef const int64_t* lots = <const int64_t*>batch.lots.buf
-    cdef Py_ssize_t i
-    cdef int outcome
-    for i in range(batch.count):
-        outcome = put(side, sign * ticks[i], lots[i], limit)
-        if outcome != CHANGED:
-            return outcome
-    return CHANGED
-
-
-cdef void release(Side* side) noexcept nogil:
-    free(side.keys)
-    free(side.lots)
-    memset(side, 0, sizeof(Side))
-
-
-cdef int copy_side(Side* target, const Side* source) noexcept nogil:
-    """An own copy of `source` in the empty `target`."""
-    memset(target, 0, sizeof(Side))
-    if source.count == 0:
-        return CHANGED
-    if reserve(target, source.count, source.count) != CHANGED:
-        return NO_MEMORY
-    memcpy(target.keys, source.keys, source.count * sizeof(int64_t))
-    memcpy(target.lots, source.lots, source.count * sizeof(int64_t))
-    target.count = source.count
-    return CHANGED
-
-
-cdef int by_key_then_index(const void* left, const void* right) noexcept nogil:
-    cdef const Level* a = <const Level*>left
-    cdef const Level* b = <const Level*>right
-    if a.key != b.key:
-        return -1 if a.key < b.key else 1
-    return -1 if a.index < b.index else 1
-
-
-cdef int gather(Side* side, int sign, const Batch* batch) noexcept nogil:
-    """Fill the empty `side` from levels in any order; of doubles the last wins, 0 lots is none."""
-    cdef const int64_t* ticks = <const int64_t*>batch.ticks.buf
-    cdef const int64_t* lots = <const int64_t*>batch.lots.buf
-    cdef Py_ssize_t i, count = batch.count
-    cdef bint ascending = True
-    cdef Level* levels
-    if count == 0:
-        return CHANGED
-    levels = <Level*>malloc(count * sizeof(Level))
-    if levels is NULL or reserve(side, count, count) != CHANGED:
-        free(levels)
-        return NO_MEMORY
-    # Venues send the best level first, so reading backwards usually finds the order we keep.
-    for i in range(count):
-        levels[i].index = count - 1 - i
-        levels[i].key = sign * ticks[count - 1 - i]
-        levels[i].lots = lots[count - 1 - i]
-        if i and levels[i].key <= levels[i - 1].key:
-            ascending = False
-    if not ascending:
-        qsort(levels, count, sizeof(Level), by_key_then_index)
-    for i in range(count):
-        if levels[i].lots and (i + 1 == count or levels[i + 1].key != levels[i].key):
-            side.keys[side.count] = levels[i].key
-            side.lots[side.count] = levels[i].lots
-            side.count += 1
-    free(levels)
-    return CHANGED
-
-
-cdef void write_top(const Side* side, int sign, Py_ssize_t n, int64_t* out) noexcept nogil:
-    """`n` pairs (ticks, lots) from the best on; zeros where the side has no more."""
-    cdef Py_ssize_t i, held = min(n, side.count), last = side.count - 1
-    for i in range(held):
-        out[2 * i] = sign * side.keys[last - i]
-        out[2 * i + 1] = side.lots[last - i]
-    memset(out + 2 * held, 0, (n - held) * 2 * sizeof(int64_t))
-
-
-cdef int read_pairs(Side* side, int sign, const int64_t* pairs, Py_ssize_t count) noexcept nogil:
-    """Fill the empty `side` from what `write_top` wrote; refuses what it cannot have written."""
-    cdef Py_ssize_t i, slot
-    if count and reserve(side, count, count) != CHANGED:
-        return NO_MEMORY
-    for i in range(count):
-        if pairs[2 * i] <= 0:
-            return BAD_TICKS
-        if pairs[2 * i + 1] <= 0:
-            return BAD_LOTS
-        slot = count - 1 - i
-        side.keys[slot] = sign * pairs[2 * i]
-        side.lots[slot] = pairs[2 * i + 1]
-        if i and side.keys[slot] >= side.keys[slot + 1]:
-            return BAD_TICKS
-    side.count = count
-    return CHANGED
-
 
 # Buffers: borrowed for one call. Py_buffer costs a third of a typed memoryview.
 
@@ -248,29 +76,28 @@ cdef int borrow(object source, Py_buffer* view, bint writable, str name) except 
 
 cdef int borrow_batch(Batch* batch, object ticks, object lots, str name) except -1:
     """Borrow a side's two buffers and hold every level against the rules before any is applied."""
-    cdef const int64_t* prices
-    cdef const int64_t* amounts
     cdef Py_ssize_t i
     cdef uint64_t bad = 0
-    borrow(ticks, &batch.ticks, False, "ticks")
-    borrow(lots, &batch.lots, False, "lots")
-    batch.count = batch.ticks.len >> 3
-    if batch.lots.len != batch.ticks.len:
-        raise ValueError(f"{name}: {batch.count} ticks but {batch.lots.len >> 3} lots")
-    prices = <const int64_t*>batch.ticks.buf
-    amounts = <const int64_t*>batch.lots.buf
+    borrow(ticks, &batch.ticks_view, False, "ticks")
+    borrow(lots, &batch.lots_view, False, "lots")
+    batch.ticks = <const int64_t*>batch.ticks_view.buf
+    batch.lots = <const int64_t*>batch.lots_view.buf
+    batch.count = batch.ticks_view.len >> 3
+    if batch.lots_view.len != batch.ticks_view.len:
+        raise ValueError(f"{name}: {batch.count} ticks but {batch.lots_view.len >> 3} lots")
     for i in range(batch.count):
-        bad |= (<uint64_t>prices[i] - 1) | <uint64_t>prices[i] | <uint64_t>amounts[i]
+        bad |= (<uint64_t>batch.ticks[i] - 1) | <uint64_t>batch.ticks[i] | <uint64_t>batch.lots[i]
     if bad >> 63 == 0:
         return 0
     for i in range(batch.count):
-        if prices[i] <= 0 or amounts[i] < 0:
-            raise ValueError(f"{name} level {i}: {prices[i]} ticks, {amounts[i]} lots")
+        if batch.ticks[i] <= 0 or batch.lots[i] < 0:
+            raise ValueError(f"{name} level {i}: {batch.ticks[i]} ticks, {batch.lots[i]} lots")
+    return 0
 
 
 cdef void return_batch(Batch* batch) noexcept:
-    PyBuffer_Release(&batch.ticks)
-    PyBuffer_Release(&batch.lots)
+    PyBuffer_Release(&batch.ticks_view)
+    PyBuffer_Release(&batch.lots_view)
 
 
 cdef int refuse(int outcome, Py_ssize_t levels_max) except -1:
@@ -326,31 +153,35 @@ cdef class Book:
         """Apply both sides' batches whole, or raise with the book as it was."""
         cdef Side bid, ask
         cdef int outcome
+        cdef Py_ssize_t limit = self.levels_max
         cdef Py_ssize_t bid_room = self.bid.count + bids.count
         cdef Py_ssize_t ask_room = self.ask.count + asks.count
-        if bid_room <= self.levels_max and ask_room <= self.levels_max:
-            # Room for every level to be new is made first, so nothing below can fail.
-            outcome = reserve(&self.bid, bid_room, self.levels_max)
+        if bid_room <= limit and ask_room <= limit:
+            # Room for every level to be new is made first, so nothing after it can fail.
+            outcome = reserve(&self.bid, bid_room, limit)
             if outcome == CHANGED:
-                outcome = reserve(&self.ask, ask_room, self.levels_max)
-            if outcome == CHANGED:
-                put_all(&self.bid, 1, bids, self.levels_max)
-                put_all(&self.ask, -1, asks, self.levels_max)
-                return 0
-            return refuse(outcome, self.levels_max)
+                outcome = reserve(&self.ask, ask_room, limit)
+            if outcome != CHANGED:
+                refuse(outcome, limit)
+            put_all(&self.bid, 1, bids.ticks, bids.lots, bids.count, limit)
+            put_all(&self.ask, -1, asks.ticks, asks.lots, asks.count, limit)
+            return 0
         memset(&ask, 0, sizeof(Side))
-        outcome = copy_side(&bid, &self.bid)
-        if outcome == CHANGED:
-            outcome = copy_side(&ask, &self.ask)
-        if outcome == CHANGED:
-            outcome = put_all(&bid, 1, bids, self.levels_max)
-        if outcome == CHANGED:
-            outcome = put_all(&ask, -1, asks, self.levels_max)
-        if outcome == CHANGED:
+        try:
+            outcome = copy_side(&bid, &self.bid)
+            if outcome == CHANGED:
+                outcome = copy_side(&ask, &self.ask)
+            if outcome == CHANGED:
+                outcome = put_all(&bid, 1, bids.ticks, bids.lots, bids.count, limit)
+            if outcome == CHANGED:
+                outcome = put_all(&ask, -1, asks.ticks, asks.lots, asks.count, limit)
+            if outcome != CHANGED:
+                refuse(outcome, limit)
             self.replace_sides(&bid, &ask)
-        release(&bid)
-        release(&ask)
-        return 0 if outcome == CHANGED else refuse(outcome, self.levels_max)
+        finally:
+            release(&bid)
+            release(&ask)
+        return 0
 
     def change(self, int side, int64_t ticks, int64_t lots):
         """Set the quantity that rests at one price; 0 lots deletes the level."""
@@ -358,10 +189,10 @@ cdef class Book:
         if outcome != CHANGED:
             refuse(outcome, self.levels_max)
 
-    def add(self, int side, int64_t ticks, int64_t lots_delta):
+    def add(self, int side, int64_t ticks, int64_t delta_lots):
         """Add to the quantity that rests at one price; what would fall below 0 raises."""
         cdef int64_t lots = self.lots_at(side, ticks)
-        if add_overflows(lots, lots_delta, &lots):
+        if add_overflows(lots, delta_lots, &lots):
             raise OverflowError(f"lots at {ticks} ticks leave int64")
         cdef int outcome = self.change_c(side, ticks, lots)
         if outcome != CHANGED:
@@ -408,9 +239,9 @@ cdef class Book:
         try:
             borrow_batch(&bids, bid_ticks, bid_lots, "bid")
             borrow_batch(&asks, ask_ticks, ask_lots, "ask")
-            outcome = gather(&bid, 1, &bids)
+            outcome = gather(&bid, 1, bids.ticks, bids.lots, bids.count)
             if outcome == CHANGED:
-                outcome = gather(&ask, -1, &asks)
+                outcome = gather(&ask, -1, asks.ticks, asks.lots, asks.count)
             if outcome != CHANGED:
                 refuse(outcome, self.levels_max)
             self.replace_sides(&bid, &ask)
@@ -421,44 +252,35 @@ cdef class Book:
             release(&ask)
 
     def clear(self):
-        """Forget every level; the sequence number stays."""
-        self.bid.count = 0
-        self.ask.count = 0
+        """Forget all levels and the sequence number; the memory is kept."""
+        self.bid.count = self.ask.count = 0
+        self.sequence = 0
 
     def truncate(self, Py_ssize_t depth):
-        """Keep the best `depth` levels a side and return how many were forgotten."""
-        cdef Side* side
-        cdef Py_ssize_t surplus, forgotten = 0
+        """Keep the best `depth` levels a side; returns how many were forgotten."""
         if depth <= 0:
             raise ValueError(f"depth: above 0, not {depth}")
-        for side in (&self.bid, &self.ask):
-            surplus = side.count - depth
-            if surplus > 0:
-                memmove(side.keys, side.keys + surplus, depth * sizeof(int64_t))
-                memmove(side.lots, side.lots + surplus, depth * sizeof(int64_t))
-                side.count = depth
-                forgotten += surplus
-        return forgotten
+        return keep_best(&self.bid, depth) + keep_best(&self.ask, depth)
 
     @property
     def bid_ticks(self):
         """Price of the best bid; 0 when nobody buys."""
-        return self.bid.keys[self.bid.count - 1] if self.bid.count else 0
+        return best_ticks(&self.bid, 1)
 
     @property
     def bid_lots(self):
         """Quantity of the best bid; 0 when nobody buys."""
-        return self.bid.lots[self.bid.count - 1] if self.bid.count else 0
+        return best_lots(&self.bid)
 
     @property
     def ask_ticks(self):
         """Price of the best ask; 0 when nobody sells."""
-        return -self.ask.keys[self.ask.count - 1] if self.ask.count else 0
+        return best_ticks(&self.ask, -1)
 
     @property
     def ask_lots(self):
         """Quantity of the best ask; 0 when nobody sells."""
-        return self.ask.lots[self.ask.count - 1] if self.ask.count else 0
+        return best_lots(&self.ask)
 
     @property
     def bid_count(self):
@@ -475,7 +297,7 @@ cdef class Book:
         """Whether the best bid reaches the best ask: the book is then not to be traded on."""
         if self.bid.count == 0 or self.ask.count == 0:
             return False
-        return self.bid.keys[self.bid.count - 1] >= -self.ask.keys[self.ask.count - 1]
+        return best_ticks(&self.bid, 1) >= best_ticks(&self.ask, -1)
 
     def lots_at(self, int side, int64_t ticks):
         """Quantity that rests at one price; 0 when nothing does."""

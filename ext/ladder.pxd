@@ -1,0 +1,222 @@
+"""One side of an L2 book as two flat arrays; free functions of numbers that hold no Python object.
+
+Shape, reasons and worst case stand in book.pyx, which wraps two of these. Nothing here checks its
+arguments but for room: callers pass ticks above 0 and lots of 0 or more.
+"""
+
+from libc.stdint cimport int64_t
+from libc.stdlib cimport free, malloc, qsort, realloc
+from libc.string cimport memcpy, memmove, memset
+
+cdef enum:
+    WALK = 16              # levels searched one by one from the touch before bisecting
+    CAPACITY_FIRST = 64    # levels a side has room for when its first one arrives
+
+cdef enum Outcome:
+    CHANGED = 0
+    BAD_SIDE = -1
+    BAD_TICKS = -2
+    BAD_LOTS = -3
+    BOOK_FULL = -4
+    NO_MEMORY = -5
+
+cdef struct Side:
+    int64_t* keys    # bids: ticks, asks: -ticks; ascending, so the touch is the last one
+    int64_t* lots    # lots[i] > 0 rests at keys[i]
+    Py_ssize_t count
+    Py_ssize_t capacity
+
+cdef struct Level:
+    int64_t key
+    int64_t lots
+    Py_ssize_t index
+
+
+cdef inline Py_ssize_t find(const Side* side, int64_t key) noexcept nogil:
+    """Index of the first key that is not below `key`."""
+    cdef Py_ssize_t high = side.count, low, middle
+    cdef Py_ssize_t stop = high - WALK if high > WALK else 0
+    while high > stop and side.keys[high - 1] >= key:
+        high -= 1
+    if high > stop or high == 0:
+        return high
+    low = 0
+    while low < high:
+        middle = (low + high) >> 1
+        if side.keys[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+cdef inline int reserve(Side* side, Py_ssize_t wanted, Py_ssize_t limit) noexcept nogil:
+    """Make room for `wanted` levels by doubling, never beyond `limit`."""
+    cdef Py_ssize_t capacity = side.capacity if side.capacity else CAPACITY_FIRST
+    cdef void* grown
+    if wanted <= side.capacity:
+        return CHANGED
+    while capacity < wanted:
+        capacity *= 2
+    capacity = min(capacity, max(limit, wanted))
+    grown = realloc(side.keys, capacity * sizeof(int64_t))
+    if grown is NULL:
+        return NO_MEMORY
+    side.keys = <int64_t*>grown
+    grown = realloc(side.lots, capacity * sizeof(int64_t))
+    if grown is NULL:
+        return NO_MEMORY
+    side.lots = <int64_t*>grown
+    side.capacity = capacity
+    return CHANGED
+
+
+cdef inline int put(Side* side, int64_t key, int64_t lots, Py_ssize_t limit) noexcept nogil:
+    """Set one level; 0 lots deletes it. The only code that inserts or removes."""
+    cdef Py_ssize_t index = find(side, key)
+    cdef Py_ssize_t behind = side.count - index
+    if behind > 0 and side.keys[index] == key:
+        if lots:
+            side.lots[index] = lots
+            return CHANGED
+        if behind > 1:
+            memmove(side.keys + index, side.keys + index + 1, (behind - 1) * sizeof(int64_t))
+            memmove(side.lots + index, side.lots + index + 1, (behind - 1) * sizeof(int64_t))
+        side.count -= 1
+        return CHANGED
+    if lots == 0:
+        return CHANGED
+    if side.count >= limit:
+        return BOOK_FULL
+    if side.count == side.capacity and reserve(side, side.count + 1, limit) != CHANGED:
+        return NO_MEMORY
+    if behind:
+        memmove(side.keys + index + 1, side.keys + index, behind * sizeof(int64_t))
+        memmove(side.lots + index + 1, side.lots + index, behind * sizeof(int64_t))
+    side.keys[index] = key
+    side.lots[index] = lots
+    side.count += 1
+    return CHANGED
+
+
+cdef inline int put_all(
+    Side* side, int sign, const int64_t* ticks, const int64_t* lots, Py_ssize_t count,
+    Py_ssize_t limit,
+) noexcept nogil:
+    """Apply a validated batch in its order; stops at the first level that does not fit."""
+    cdef Py_ssize_t i
+    cdef int outcome
+    for i in range(count):
+        outcome = put(side, sign * ticks[i], lots[i], limit)
+        if outcome != CHANGED:
+            return outcome
+    return CHANGED
+
+
+cdef inline void release(Side* side) noexcept nogil:
+    """Free the memory and leave an empty side."""
+    free(side.keys)
+    free(side.lots)
+    memset(side, 0, sizeof(Side))
+
+
+cdef inline int copy_side(Side* target, const Side* source) noexcept nogil:
+    """An own copy of `source` in the empty `target`."""
+    memset(target, 0, sizeof(Side))
+    if source.count == 0:
+        return CHANGED
+    if reserve(target, source.count, source.count) != CHANGED:
+        return NO_MEMORY
+    memcpy(target.keys, source.keys, source.count * sizeof(int64_t))
+    memcpy(target.lots, source.lots, source.count * sizeof(int64_t))
+    target.count = source.count
+    return CHANGED
+
+
+cdef inline int by_key_then_index(const void* left, const void* right) noexcept nogil:
+    """For qsort: by key, and of equal keys the one that came first in the batch first."""
+    cdef const Level* a = <const Level*>left
+    cdef const Level* b = <const Level*>right
+    if a.key != b.key:
+        return -1 if a.key < b.key else 1
+    return -1 if a.index < b.index else 1
+
+
+cdef inline int gather(
+    Side* side, int sign, const int64_t* ticks, const int64_t* lots, Py_ssize_t count
+) noexcept nogil:
+    """Fill the empty `side` from levels in any order; of doubles the last wins, 0 lots is none."""
+    cdef Py_ssize_t i
+    cdef bint ascending = True
+    cdef Level* levels
+    if count == 0:
+        return CHANGED
+    levels = <Level*>malloc(count * sizeof(Level))
+    if levels is NULL or reserve(side, count, count) != CHANGED:
+        free(levels)
+        return NO_MEMORY
+    # Venues send the best level first, so reading backwards usually finds the order we keep.
+    for i in range(count):
+        levels[i].index = count - 1 - i
+        levels[i].key = sign * ticks[count - 1 - i]
+        levels[i].lots = lots[count - 1 - i]
+        if i and levels[i].key <= levels[i - 1].key:
+            ascending = False
+    if not ascending:
+        qsort(levels, count, sizeof(Level), by_key_then_index)
+    for i in range(count):
+        if levels[i].lots and (i + 1 == count or levels[i + 1].key != levels[i].key):
+            side.keys[side.count] = levels[i].key
+            side.lots[side.count] = levels[i].lots
+            side.count += 1
+    free(levels)
+    return CHANGED
+
+
+cdef inline void write_top(const Side* side, int sign, Py_ssize_t n, int64_t* out) noexcept nogil:
+    """`n` pairs (ticks, lots) from the best on; zeros where the side has no more."""
+    cdef Py_ssize_t i, held = min(n, side.count), last = side.count - 1
+    for i in range(held):
+        out[2 * i] = sign * side.keys[last - i]
+        out[2 * i + 1] = side.lots[last - i]
+    memset(out + 2 * held, 0, (n - held) * 2 * sizeof(int64_t))
+
+
+cdef inline int read_pairs(Side* side, int sign, const int64_t* pairs, Py_ssize_t count) noexcept nogil:
+    """Fill the empty `side` from what `write_top` wrote; refuses what it cannot have written."""
+    cdef Py_ssize_t i, slot
+    if count and reserve(side, count, count) != CHANGED:
+        return NO_MEMORY
+    for i in range(count):
+        if pairs[2 * i] <= 0:
+            return BAD_TICKS
+        if pairs[2 * i + 1] <= 0:
+            return BAD_LOTS
+        slot = count - 1 - i
+        side.keys[slot] = sign * pairs[2 * i]
+        side.lots[slot] = pairs[2 * i + 1]
+        if i and side.keys[slot] >= side.keys[slot + 1]:
+            return BAD_TICKS
+    side.count = count
+    return CHANGED
+
+
+cdef inline Py_ssize_t keep_best(Side* side, Py_ssize_t depth) noexcept nogil:
+    """Forget all but the best `depth` levels; returns how many those were."""
+    cdef Py_ssize_t surplus = side.count - depth
+    if surplus <= 0:
+        return 0
+    memmove(side.keys, side.keys + surplus, depth * sizeof(int64_t))
+    memmove(side.lots, side.lots + surplus, depth * sizeof(int64_t))
+    side.count = depth
+    return surplus
+
+
+cdef inline int64_t best_ticks(const Side* side, int sign) noexcept nogil:
+    """Price of the touch; 0 on an empty side."""
+    return sign * side.keys[side.count - 1] if side.count else 0
+
+
+cdef inline int64_t best_lots(const Side* side) noexcept nogil:
+    """Quantity at the touch; 0 on an empty side."""
+    return side.lots[side.count - 1] if side.count else 0

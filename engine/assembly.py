@@ -82,4 +82,4 @@ def _venue(
         for instrument in instruments.of_venue(place)
     }
     handler = HANDLERS[venue.protocol](instruments.of_venue(place), natives)
-    return Venue(number, place, venue, instruments, handler, config.name)
+    return Venue(number, place, venue, instruments, handler)

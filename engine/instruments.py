@@ -53,8 +53,8 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
 
     def __post_init__(self) -> None:
         try:
-            tick_digits, tick_places = self._tick
-            lot_digits, lot_places = self._lot
+            tick_digits, tick_places = self.tick_parts
+            lot_digits, lot_places = self.lot_parts
             problems = (
                 (tick_digits <= 0 or lot_digits <= 0, "tick and lot size must be above zero"),
                 (lot_places > self.base_decimals, f"lots are finer than {self.base} is held"),
@@ -75,22 +75,24 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
                 raise InstrumentError(f"{self.symbol}: {why}")
 
     @cached_property
-    def _tick(self) -> tuple[int, int]:
+    def tick_parts(self) -> tuple[int, int]:
+        """The tick size as digits and decimal places: '0.05' is (5, 2)."""
         return _trimmed(*split_decimal(self.tick_size))
 
     @cached_property
-    def _lot(self) -> tuple[int, int]:
+    def lot_parts(self) -> tuple[int, int]:
+        """The lot size as digits and decimal places."""
         return _trimmed(*split_decimal(self.lot_size))
 
     @cached_property
     def tick(self) -> float:
         """The tick size as a float, for comparing instruments only."""
-        return float(self._tick[0] / 10 ** self._tick[1])
+        return float(self.tick_parts[0] / 10 ** self.tick_parts[1])
 
     @cached_property
     def lot(self) -> float:
         """The lot size as a float, for comparing instruments only."""
-        return float(self._lot[0] / 10 ** self._lot[1])
+        return float(self.lot_parts[0] / 10 ** self.lot_parts[1])
 
     @cached_property
     def maker_fee_ppm(self) -> int:
@@ -115,14 +117,14 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def base_units_per_lot(self) -> int:
         """Units of the base asset in one lot."""
-        digits, places = self._lot
+        digits, places = self.lot_parts
         return digits * int(10 ** (self.base_decimals - places))
 
     @cached_property
     def quote_units_per_tick_lot(self) -> int:
         """Units of the quote asset that one lot costs for each tick of its price."""
-        tick_digits, tick_places = self._tick
-        lot_digits, lot_places = self._lot
+        tick_digits, tick_places = self.tick_parts
+        lot_digits, lot_places = self.lot_parts
         spare = self.quote_decimals - tick_places - lot_places
         return tick_digits * lot_digits * int(10**spare)
 
@@ -133,19 +135,19 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
 
     def price_to_ticks(self, text: str, rounding: Round = Round.NONE) -> int:
         """A price as ticks; raises OffGridError, RangeError or UnitError."""
-        return _to_steps(text, self._tick, rounding, f"{self.symbol}: price {text}")
+        return _to_steps(text, self.tick_parts, rounding, f"{self.symbol}: price {text}")
 
     def quantity_to_lots(self, text: str, rounding: Round = Round.NONE) -> int:
         """A quantity as lots; raises OffGridError, RangeError or UnitError."""
-        return _to_steps(text, self._lot, rounding, f"{self.symbol}: quantity {text}")
+        return _to_steps(text, self.lot_parts, rounding, f"{self.symbol}: quantity {text}")
 
     def ticks_to_price(self, ticks: int) -> str:
         """Ticks as a decimal string with as many places as the tick size."""
-        return format_decimal(ticks * self._tick[0], self._tick[1])
+        return format_decimal(ticks * self.tick_parts[0], self.tick_parts[1])
 
     def lots_to_quantity(self, lots: int) -> str:
         """Lots as a decimal string with as many places as the lot size."""
-        return format_decimal(lots * self._lot[0], self._lot[1])
+        return format_decimal(lots * self.lot_parts[0], self.lot_parts[1])
 
     def notional(self, ticks: int, lots: int) -> int:
         """Price times quantity in quote units, exact; raises RangeError."""

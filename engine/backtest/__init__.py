@@ -1,0 +1,1 @@
+"""The backtest runtime: the same components and host, an event queue for a clock."""

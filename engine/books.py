@@ -1,0 +1,66 @@
+"""A book and how far it can be trusted: only LIVE books show prices.
+
+The kernel holds the levels; this holds the state, its reason and the counts of what went wrong. A
+venue's handler applies frames and calls `lose` when its own rule is broken; crossing is found here.
+"""
+
+import msgspec
+
+from engine.instruments import Instrument
+from engine.messages import BookState, Reason
+from ext.book import Book
+from ext.decode import Grid
+
+
+class BookSnapshot(msgspec.Struct, array_like=True):
+    """A tracked book as kept in a venue's snapshot."""
+
+    levels: bytes
+    state: BookState
+    reason: Reason
+
+
+class TrackedBook:
+    """One instrument's book with its integrity state."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        self.instrument = instrument
+        self.book = Book()
+        self.grid = Grid(*instrument.tick_parts, *instrument.lot_parts)
+        self.state = BookState.SYNCING
+        self.reason = Reason.NONE
+
+    @property
+    def live(self) -> bool:
+        """Whether the book may be traded on."""
+        return self.state is BookState.LIVE
+
+    def begin(self) -> None:
+        """A snapshot follows: forget everything."""
+        self.book.clear()
+        self.state = BookState.SYNCING
+        self.reason = Reason.NONE
+
+    def settle(self) -> bool:
+        """After a whole frame was applied: LIVE unless crossed; whether it is LIVE."""
+        if self.book.crossed:
+            self.lose(BookState.CROSSED, Reason.CROSSED)
+            return False
+        self.state = BookState.LIVE
+        self.reason = Reason.NONE
+        return True
+
+    def lose(self, state: BookState, reason: Reason) -> None:
+        """The book is not known to be right any more."""
+        self.state = state
+        self.reason = reason
+
+    def snapshot(self) -> BookSnapshot:
+        """The whole state."""
+        return BookSnapshot(self.book.dump(), self.state, self.reason)
+
+    def restore(self, data: BookSnapshot) -> None:
+        """Become what `snapshot` gave; raises ValueError on other bytes."""
+        self.book.load(data.levels)
+        self.state = data.state
+        self.reason = data.reason

@@ -1,0 +1,1 @@
+"""Orders: what they are called, the life they lead, and the ones a venue has open."""

@@ -1,0 +1,1 @@
+"""Exchange protocols, sans I/O: one small class an exchange, bytes in and news out."""

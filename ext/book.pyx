@@ -69,7 +69,8 @@ cdef int borrow(object source, Py_buffer* view, bint writable, str name) except 
         PyObject_GetBuffer(source, view, (PyBUF_CONTIG if writable else PyBUF_CONTIG_RO) | PyBUF_FORMAT)
     except BufferError as error:
         raise ValueError(f"{name}: {error}") from error
-    if view.ndim != 1 or not is_int64(view) or <uintptr_t>view.buf & 7:
+    # An empty array.array lends a pointer to nowhere in particular.
+    if view.ndim != 1 or not is_int64(view) or (view.len and <uintptr_t>view.buf & 7):
         raise ValueError(f"{name}: a flat, aligned buffer of int64 is needed")
     return 0
 

@@ -1,0 +1,1 @@
+"""Slow, obvious kernels: what each one of ext/ is held against."""

@@ -51,7 +51,7 @@ wheel: build ## an installable wheel in dist/
 	@ls dist/*.whl
 
 build: ## only the set-up: .venv, the dependencies, the kernels
-	@$(TURNS) $(MAKE) --no-print-directory .venv/.kernels
+	@$(TURNS) $(MAKE) -s --no-print-directory .venv/.kernels
 
 clean: ## back to a fresh clone; runs/ stays
 	@rm -rf .venv .venv-peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -47,6 +47,12 @@ def read(path: str) -> str:
     return (ROOT / path).read_text(encoding="utf-8")
 
 
+def hold(complaints: Iterable[str]) -> None:
+    """Fail with every complaint on a line of its own."""
+    found = "\n".join(complaints)
+    assert not found, f"\n{found}"
+
+
 def test_imports_go_down() -> None:
     """Every import of ours goes to a lower level, and the engine knows nothing of the actors."""
     assert [
@@ -56,30 +62,30 @@ def test_imports_go_down() -> None:
 
 def test_the_engine_knows_no_cluster_and_no_web_framework() -> None:
     """Ray and the web framework stay in actors/, iceoryx2 in the bus."""
-    assert [line for path in LAYERED for line in tidy.foreign_imports(path, read(path))] == []
+    hold(line for path in LAYERED for line in tidy.foreign_imports(path, read(path)))
 
 
 def test_logic_is_pure() -> None:
     """Time, chance and I/O reach levels 1 to 4 only through their arguments."""
-    assert [line for path in PURE for line in tidy.impurities(path, read(path))] == []
+    hold(line for path in PURE for line in tidy.impurities(path, read(path)))
 
 
 def test_errors_are_not_dropped() -> None:
     """Nothing catches everything and goes on as if nothing had been."""
     paths = [path for path in sorted(PYTHON) if path != "tests/test_tidy.py"]
-    assert [line for path in paths for line in tidy.silent_errors(path, read(path))] == []
+    hold(line for path in paths for line in tidy.silent_errors(path, read(path)))
 
 
 def test_public_names_are_explained() -> None:
     """Each module, and each of its public classes and functions, has a docstring."""
-    assert [line for path in EXPLAINED for line in tidy.undocumented(path, read(path))] == []
+    hold(line for path in EXPLAINED for line in tidy.undocumented(path, read(path)))
 
 
 def test_functions_keep_the_wall() -> None:
     """No function is longer than 70 lines without a reason."""
     excepted = frozenset(FUNCTIONS_TOO_LONG)
     paths = sorted(PYTHON | KERNELS)
-    assert [line for path in paths for line in tidy.too_long(path, read(path), excepted)] == []
+    hold(line for path in paths for line in tidy.too_long(path, read(path), excepted))
 
 
 def test_files_keep_the_wall() -> None:
@@ -94,20 +100,20 @@ def test_files_keep_the_wall() -> None:
 def test_files_are_named_for_what_they_hold() -> None:
     """No utils, common, helpers or manager."""
     parts = {part for path in PYTHON | KERNELS for part in Path(path).with_suffix("").parts}
-    assert [part for part in parts if tidy.VAGUE_NAME.search(part)] == []
+    hold(part for part in parts if tidy.VAGUE_NAME.search(part))
 
 
 def test_nothing_is_left_for_later() -> None:
     """A note to oneself in the code is work that nobody will find."""
     paths = files_of(".py", ".pyx", ".pxd", ".pyi")
-    assert [path for path in sorted(paths) if tidy.LEFT_OVER.search(read(path))] == []
+    hold(path for path in sorted(paths) if tidy.LEFT_OVER.search(read(path)))
 
 
 def test_kernels_are_explained_and_import_nothing_of_ours() -> None:
     """Each kernel opens with what it is, and each has a typed face."""
     faces = files_of(".pyi")
-    assert [line for path in sorted(KERNELS) for line in tidy.kernel_faults(path, read(path))] == []
-    assert [path for path in sorted(KERNELS) if path.replace(".pyx", ".pyi") not in faces] == []
+    hold(line for path in sorted(KERNELS) for line in tidy.kernel_faults(path, read(path)))
+    hold(path for path in sorted(KERNELS) if path.replace(".pyx", ".pyi") not in faces)
 
 
 def test_each_kernel_has_a_twin() -> None:

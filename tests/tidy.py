@@ -23,8 +23,8 @@ LEVELS: tuple[tuple[int, tuple[str, ...]], ...] = (
         (
             "engine/component.py",
             "engine/books.py",
-            "engine/orders/*",
             "engine/venues/*",
+            "engine/orders/*",
             "engine/views.py",
         ),
     ),

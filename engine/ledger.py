@@ -3,7 +3,8 @@
 Balances by venue and asset start at what the venue says first and move by fills and fees only.
 Positions by base and quote asset net over venues, at average cost: a reduction realises its
 proceeds less its share of the cost, and what integer division leaves stays in the cost. Fees in
-the quote asset are kept apart from the realised profit; `equity` has them in it.
+the quote asset are kept apart from the realised profit, `equity` has them in it; a fee in the base
+asset is so much less held, for nothing; a fee in a third asset is in its balance only.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 import msgspec
 
 from engine.component import NOTHING, Component, Outputs
-from engine.instruments import Instruments
+from engine.instruments import Instrument, Instruments
 from engine.messages import (
     AnyMessage,
     BalanceSeen,
@@ -31,6 +32,8 @@ MARK_EVERY_NS = 1_000_000_000
 MARK = 1
 TRADES_MAX = 100_000
 
+Pair = tuple[str, str]
+
 
 class Position(msgspec.Struct):
     """Base units held, what they cost in quote units, and what was made and paid in quote units."""
@@ -41,48 +44,52 @@ class Position(msgspec.Struct):
     fees: int = 0
 
     def trade(self, quantity: int, value: int) -> None:
-        """Buy (`quantity` > 0) or sell for `value` quote units; average cost, exact in sum."""
+        """Buy (`quantity` > 0) or sell for `value` quote units.
+
+        Quote is never lost or made: `realised - cost` moves by exactly what was paid or received.
+        """
+        signed = value if quantity > 0 else -value
         if self.quantity * quantity >= 0:
             self.quantity += quantity
-            self.cost += value if quantity > 0 else -value
+            self.cost += signed
             return
         closing = min(abs(quantity), abs(self.quantity))
         closed_cost = self.cost * closing // abs(self.quantity)
-        closed_value = value * closing // abs(quantity)
-        sign = 1 if quantity > 0 else -1
-        self.realised += -sign * closed_value - closed_cost
-        self.cost -= closed_cost
-        self.quantity += sign * closing
-        rest = abs(quantity) - closing
-        if rest:
-            self.quantity += sign * rest
-            self.cost += sign * (value - closed_value)
+        closed_value = signed * closing // abs(quantity)
+        self.realised -= closed_value + closed_cost
+        self.cost += signed - closed_value - closed_cost
+        self.quantity += quantity
 
 
 class LedgerState(msgspec.Struct):
-    """The whole state, for a snapshot. Keys are 'venue/asset', 'base/quote', 'venue/trade'."""
+    """The whole state, for a snapshot. Balances by venue and asset, trade ids by venue."""
 
     sequence: int
-    balances: dict[str, int]
-    opened: dict[str, int]
+    balances: dict[int, dict[str, int]]
+    seen: dict[int, dict[str, int]]
     positions: dict[str, Position]
-    trades: dict[str, None]
+    trades: dict[int, dict[str, None]]
     mids: dict[int, int]
+    trade_count: int
 
 
 class Ledger(Component):
-    """The Ledger component; see the module."""
+    """The Ledger component; see the module. `trade_count` is how many fills it has counted."""
 
     kind = "ledger"
 
     def __init__(self, sender: int, instruments: Instruments) -> None:
         super().__init__(sender)
         self._instruments = instruments
-        self._balances: dict[str, int] = {}
-        self._opened: dict[str, int] = {}
+        self._of_symbol: dict[str, list[Instrument]] = {}
+        for instrument in instruments:
+            self._of_symbol.setdefault(_symbol(instrument), []).append(instrument)
+        self._balances: dict[int, dict[str, int]] = {}
+        self._seen: dict[int, dict[str, int]] = {}
         self._positions: dict[str, Position] = {}
-        self._trades: dict[str, None] = {}
+        self._trades: dict[int, dict[str, None]] = {}
         self._mids: dict[int, int] = {}  # twice the mid, in ticks
+        self.trade_count = 0
         self._takers: dict[type, Callable[[Any, int], Outputs]] = {
             BookTop: self._on_top,
             Fill: self._on_fill,
@@ -99,19 +106,25 @@ class Ledger(Component):
     @property
     def balances(self) -> dict[tuple[str, str], int]:
         """What is held by (venue, asset), in units."""
-        found = {}
-        for key, total in self._balances.items():
-            venue, _, asset = key.partition("/")
-            found[self._instruments.venues[int(venue)], asset] = total
-        return found
+        return self._by_venue(self._balances)
 
     @property
-    def positions(self) -> dict[tuple[str, str], Position]:
-        """Positions by (base, quote)."""
+    def balances_seen(self) -> dict[tuple[str, str], int]:
+        """What the venue said last by (venue, asset), in units, to compare with when all is quiet."""
+        return self._by_venue(self._seen)
+
+    def _by_venue(self, held: dict[int, dict[str, int]]) -> dict[tuple[str, str], int]:
+        names = self._instruments.venues
         return {
-            (key.partition("/")[0], key.partition("/")[2]): position
-            for key, position in self._positions.items()
+            (names[venue], asset): total
+            for venue, assets in held.items()
+            for asset, total in assets.items()
         }
+
+    @property
+    def positions(self) -> dict[Pair, Position]:
+        """Positions by (base, quote)."""
+        return {_pair(symbol): position for symbol, position in self._positions.items()}
 
     def _on_top(self, top: BookTop, now_ns: int) -> Outputs:
         if top.state is BookState.LIVE and top.bid_ticks and top.ask_ticks:
@@ -120,35 +133,45 @@ class Ledger(Component):
 
     def _on_timer(self, message: AnyMessage, now_ns: int) -> Outputs:
         timer = SetTimer(self.sender, self.next_sequence(), 0, MARK, now_ns + MARK_EVERY_NS)
-        return (timer, *self._marks(0))
+        quotes = dict.fromkeys(_pair(symbol)[1] for symbol in self._positions)
+        return (timer, *(self._mark(quote, message.received_ns) for quote in quotes))
 
     def _on_balance(self, seen: BalanceSeen, now_ns: int) -> Outputs:
-        """The first word of a venue on an asset opens its account; fills move it from there."""
-        key = f"{seen.venue}/{seen.asset}"
-        if key in self._opened:
+        """The first word of a venue on an asset opens its account; fills move it from there.
+
+        A fill told before the first word is in that word already.
+        """
+        opened = self._seen.setdefault(seen.venue, {})
+        known = seen.asset in opened
+        opened[seen.asset] = seen.total
+        if known:
             return NOTHING
-        self._opened[key] = seen.total
-        self._balances[key] = seen.total
+        self._balances.setdefault(seen.venue, {})[seen.asset] = seen.total
         return (self._balance(seen.venue, seen.asset, seen.received_ns),)
 
     def _on_fill(self, fill: Fill, now_ns: int) -> Outputs:
-        trade = f"{fill.venue}/{fill.trade_id}"
-        if trade in self._trades:
+        if self._is_repeat(fill):
             return NOTHING
-        self._trades[trade] = None
-        if len(self._trades) > TRADES_MAX:
-            del self._trades[next(iter(self._trades))]
         instrument = self._instruments[fill.instrument]
         base, quote = instrument.base, instrument.quote
-        quantity = fill.side * fill.lots * instrument.base_units_per_lot
+        units = fill.side * fill.lots * instrument.base_units_per_lot
         value = instrument.notional(fill.ticks, fill.lots)
-        self._book(fill.venue, base, quantity)
-        self._book(fill.venue, quote, -fill.side * value)
-        self._book(fill.venue, fill.fee_asset, -fill.fee)
-        position = self._positions.setdefault(f"{base}/{quote}", Position())
-        position.trade(quantity, value)
+        held = self._balances.setdefault(fill.venue, {})
+        for asset, change in (
+            (base, units),
+            (quote, -fill.side * value),
+            (fill.fee_asset, -fill.fee),
+        ):
+            held[asset] = held.get(asset, 0) + change
+        symbol = _symbol(instrument)
+        position = self._positions.get(symbol)
+        if position is None:
+            position = self._positions[symbol] = Position()
+        position.trade(units, value)
         if fill.fee_asset == quote:
             position.fees += fill.fee
+        elif fill.fee_asset == base:
+            position.trade(-fill.fee, 0)
         received_ns = fill.received_ns
         update = PositionUpdate(
             self.sender,
@@ -161,36 +184,36 @@ class Ledger(Component):
             position.realised,
             position.fees,
         )
+        assets = dict.fromkeys((base, quote, fill.fee_asset))
         return (
             update,
-            self._balance(fill.venue, base, received_ns),
-            self._balance(fill.venue, quote, received_ns),
-            *self._marks(received_ns),
+            *(self._balance(fill.venue, asset, received_ns) for asset in assets),
+            self._mark(quote, received_ns),
         )
 
-    def _book(self, venue: int, asset: str, units: int) -> None:
-        key = f"{venue}/{asset}"
-        self._balances[key] = self._balances.get(key, 0) + units
+    def _is_repeat(self, fill: Fill) -> bool:
+        """Whether this trade was counted before; now it is. The newest of each venue are kept."""
+        trades = self._trades.setdefault(fill.venue, {})
+        if fill.trade_id in trades:
+            return True
+        trades[fill.trade_id] = None
+        self.trade_count += 1
+        if len(trades) > TRADES_MAX:
+            del trades[next(iter(trades))]
+        return False
 
     def _balance(self, venue: int, asset: str, received_ns: int) -> BalanceUpdate:
-        total = self._balances.get(f"{venue}/{asset}", 0)
+        total = self._balances[venue][asset]
         return BalanceUpdate(self.sender, self.next_sequence(), received_ns, venue, asset, total)
 
-    def _marks(self, received_ns: int) -> list[AnyMessage]:
-        """Profit and loss by quote asset, what is held valued at the mean mid over venues."""
-        return [self._mark(quote, received_ns) for quote in self._quotes()]
-
-    def _quotes(self) -> list[str]:
-        return sorted({key.partition("/")[2] for key in self._positions})
-
     def _mark(self, quote: str, received_ns: int) -> PnL:
+        """Profit and loss in one quote asset, what is held valued at the mean mid over venues."""
         realised = unrealised = fees = 0
-        for key, position in self._positions.items():
-            base, _, other = key.partition("/")
-            if other == quote:
+        for symbol, position in self._positions.items():
+            if _pair(symbol)[1] == quote:
                 realised += position.realised
                 fees += position.fees
-                unrealised += self._value(base, quote, position.quantity) - position.cost
+                unrealised += self._unrealised(symbol, position)
         equity = realised + unrealised - fees
         return PnL(
             self.sender,
@@ -203,14 +226,14 @@ class Ledger(Component):
             equity,
         )
 
-    def _value(self, base: str, quote: str, quantity: int) -> int:
-        """What base units are worth in quote units at the mean of the mids known."""
+    def _unrealised(self, symbol: str, position: Position) -> int:
+        """What closing at mid would bring beyond the cost; 0 while no mid is known."""
         values = [
-            quantity * mid * i.quote_units_per_tick_lot // (2 * i.base_units_per_lot)
-            for i in self._instruments
-            if i.base == base and i.quote == quote and (mid := self._mids.get(i.id)) is not None
+            position.quantity * mid * i.quote_units_per_tick_lot // (2 * i.base_units_per_lot)
+            for i in self._of_symbol[symbol]
+            if (mid := self._mids.get(i.id)) is not None
         ]
-        return sum(values) // len(values) if values else 0
+        return sum(values) // len(values) - position.cost if values else 0
 
     def snapshot(self) -> bytes:
         """See `Component.snapshot`."""
@@ -218,10 +241,11 @@ class Ledger(Component):
             LedgerState(
                 self.sequence,
                 self._balances,
-                self._opened,
+                self._seen,
                 self._positions,
                 self._trades,
                 self._mids,
+                self.trade_count,
             )
         )
 
@@ -230,7 +254,17 @@ class Ledger(Component):
         state = msgspec.msgpack.decode(data, type=LedgerState)
         self.sequence = state.sequence
         self._balances = state.balances
-        self._opened = state.opened
+        self._seen = state.seen
         self._positions = state.positions
         self._trades = state.trades
         self._mids = state.mids
+        self.trade_count = state.trade_count
+
+
+def _symbol(instrument: Instrument) -> str:
+    return f"{instrument.base}/{instrument.quote}"
+
+
+def _pair(symbol: str) -> Pair:
+    base, _, quote = symbol.partition("/")
+    return base, quote

@@ -36,6 +36,7 @@ from engine.edges.runs import (
 POLL_S = 0.05
 SUPERVISOR_SILENT_NS = 1_500_000_000
 STOP_TIMEOUT_S = 10.0
+UP_TIMEOUT_S = 60.0
 
 RAY_ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",  # one user, loopback only; the default would write a token file
@@ -106,6 +107,15 @@ class Launch:
             self.exchange.wait_ready()
         self._start_supervisor()
         self._write_current()
+
+    def wait_up(self, timeout_s: float = UP_TIMEOUT_S) -> None:
+        """Wait until every actor receives; raises LaunchError naming those that do not."""
+        deadline = time.monotonic() + timeout_s
+        while missing := [a for a in self.actors if self.directory.epoch(a) == 0]:
+            self.watch()
+            if time.monotonic() > deadline or self.directory.stop_wanted:
+                raise LaunchError(f"not up after {timeout_s:.0f} s: {', '.join(missing)}")
+            time.sleep(POLL_S)  # between two looks at the condition
 
     def _write_current(self) -> None:
         token_file = self.folder / "token"
@@ -261,16 +271,14 @@ class Launch:
         self.directory.stopping = True
         if self.exchange is not None:
             self.exchange.stop()
-        from actors.supervisor import kill_and_confirm
-
-        pids = {self.directory.pid(actor) for actor in self.actors}
-        pids |= {self.directory.beaten(1)[0], self.directory.standby_pid}
-        for pid in pids - {0}:
-            kill_and_confirm(pid)
         if self._ray is not None:
-            import ray
+            from actors.supervisor import kill_and_confirm
 
-            ray.shutdown()
+            self._ray.shutdown()
+            pids = {self.directory.pid(actor) for actor in self.actors}
+            pids |= {self.directory.beaten(1)[0], self.directory.standby_pid}
+            for pid in pids - {0}:
+                kill_and_confirm(pid)
         self.directory.remove()
         current_path(self.config.state_dir).unlink(missing_ok=True)
 

@@ -118,6 +118,7 @@ class ExchangeConfig(Strict, frozen=True):
     events_per_second: Annotated[float, Meta(gt=0, le=100_000)] = 40.0
     latency_ms: Annotated[float, Meta(ge=0, le=60_000)] = 2.0
     fair_volatility_bps: Annotated[float, Meta(ge=0, le=1000)] = 2.0
+    noise_bps: Annotated[float, Meta(ge=0, le=1000)] = 5.0
     prices: dict[str, Decimal] = {}
     balances: dict[str, dict[str, Decimal]] = {}
 

@@ -45,7 +45,6 @@ from engine.venues.handler import (
     Handler,
     LostNews,
     Malformed,
-    News,
     OrderNews,
     QueryNews,
     TradeNews,
@@ -204,12 +203,8 @@ class Venue(Component):
             return self._on_news[type(news[0])](news[0], frame.received_ns, now_ns)
         outputs: list[AnyMessage] = []
         for item in news:
-            outputs += self._take_news(item, frame.received_ns, now_ns)
+            outputs += self._on_news[type(item)](item, frame.received_ns, now_ns)
         return tuple(outputs)
-
-    def _take_news(self, news: News, received_ns: int, now_ns: int) -> Outputs:
-        taker = self._on_news.get(type(news))
-        return NOTHING if taker is None else taker(news, received_ns, now_ns)
 
     def _book_changed(self, news: BookNews, received_ns: int, now_ns: int) -> Outputs:
         """Depth first: the scanner waits for it; the top goes to who reads it later."""

@@ -78,13 +78,7 @@ class BalanceNews(NamedTuple):
     total: int
 
 
-class FillsNews(NamedTuple):
-    """All fills up to `last` have been told."""
-
-    last: int
-
-
-News = BookNews | LostNews | TradeNews | OrderNews | FillNews | QueryNews | BalanceNews | FillsNews
+News = BookNews | LostNews | TradeNews | OrderNews | FillNews | QueryNews | BalanceNews
 
 
 class Malformed(ValueError):

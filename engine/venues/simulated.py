@@ -26,7 +26,6 @@ from engine.venues.handler import (
     BalanceNews,
     BookNews,
     FillNews,
-    FillsNews,
     LostNews,
     Malformed,
     News,
@@ -88,7 +87,6 @@ class _Frame(msgspec.Struct):
     reason: str = ""
     found: bool = False
     fills: list[_Fill] = []
-    last: int = 0
     balances: dict[str, str] = {}
     op: str = ""
 
@@ -139,8 +137,7 @@ class SimulatedHandler:
                 case "order":
                     return self._order(message)
                 case "fills":
-                    fills: list[News] = [self._fill(fill) for fill in message.fills]
-                    return [*fills, FillsNews(message.last)]
+                    return [self._fill(fill) for fill in message.fills]
                 case "query":
                     return self._query(message)
                 case "balances":

@@ -1,0 +1,1 @@
+async def serve_api(*args): pass

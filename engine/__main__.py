@@ -1,0 +1,203 @@
+"""The command line: `orchestrator` and `python -m engine`.
+
+It reads files and secrets, checks the machine before anything starts, and says in one line what is
+wrong and how to mend it. Ray and the web framework load only inside the commands that need them.
+"""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.config import Config, ConfigError
+from engine.edges import doctor as doctor_checks
+from engine.edges.directory import KillSwitchPage
+from engine.edges.runs import (
+    CurrentRun,
+    NoRunError,
+    load,
+    read_current,
+)
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="CryptoOrchestrator: an actor-based execution engine. This version trades simulated "
+    "markets only.",
+)
+StateDir = Annotated[str, typer.Option(help="The state_dir of the engine's configuration.")]
+VERSION = "0.1.0"
+
+
+class Refused(Exception):
+    """A command that cannot be carried out; its message is the one line shown."""
+
+
+def parse_duration(text: str) -> float:
+    """'30s', '5m', '1h' or plain seconds; raises Refused."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if found is None:
+        raise Refused(f"--for {text}: a duration such as 30s, 5m or 1h is expected")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+def _load(path: Path) -> tuple[Config, str]:
+    try:
+        return load(path)
+    except ConfigError as error:
+        raise Refused(str(error)) from error
+
+
+def _check_machine(config: Config, cluster: bool) -> None:
+    for finding in doctor_checks.check(config.api.port or None, cluster):
+        if not finding.ok:
+            raise Refused(finding.line())
+
+
+@app.command()
+def run(
+    config: Path,
+    runtime: Annotated[str, typer.Option(help="cluster (Ray actors) or solo.")] = "cluster",
+    duration: Annotated[str, typer.Option("--for", help="End by itself: 30s, 5m, 1h.")] = "",
+) -> None:
+    """Run a configuration until Ctrl-C, or for a time."""
+    parsed, text = _load(config)
+    seconds = parse_duration(duration) if duration else None
+    if runtime not in ("cluster", "solo"):
+        raise Refused(f"--runtime {runtime}: cluster or solo is expected")
+    _check_machine(parsed, runtime == "cluster")
+    if runtime == "solo":
+        from engine.edges.solo import run_solo
+
+        code = run_solo(parsed, text, seconds)
+    else:
+        from actors.demo import run_cluster
+
+        code = run_cluster(parsed, text, seconds)
+    raise typer.Exit(code)
+
+
+@app.command()
+def backtest(
+    config: Path,
+    duration: Annotated[str, typer.Option("--for", help="Simulated time.")] = "60s",
+) -> None:
+    """Run a configuration's simulated or recorded markets as fast as they go, deterministically."""
+    from engine.edges.backtesting import run_backtest
+
+    parsed, _ = _load(config)
+    raise typer.Exit(run_backtest(parsed, parse_duration(duration)))
+
+
+@app.command()
+def replay(
+    path: Path,
+    runtime: Annotated[str, typer.Option(help="cluster or solo.")] = "cluster",
+    speed: Annotated[float, typer.Option(help="1 is as recorded, 0 as fast as possible.")] = 0.0,
+) -> None:
+    """Play a capture or tape through the engine, or run a run's folder again and compare."""
+    from engine.edges.replaying import replay_path
+
+    if not path.exists():
+        raise Refused(f"{path}: there is no such file or folder")
+    raise typer.Exit(replay_path(path, runtime, speed))
+
+
+@app.command()
+def top(state_dir: StateDir = "runs") -> None:
+    """Attach the live view to the running engine."""
+    from engine.edges.terminal import attach
+
+    current = _current(state_dir)
+    raise typer.Exit(attach(current))
+
+
+@app.command()
+def status(state_dir: StateDir = "runs") -> None:
+    """Say in a few lines how the running engine does."""
+    from engine.edges.terminal import print_status
+
+    current = _current(state_dir)
+    raise typer.Exit(print_status(current))
+
+
+@app.command("kill-switch")
+def kill_switch(
+    position: Annotated[str, typer.Argument(help="on or off")], state_dir: StateDir = "runs"
+) -> None:
+    """Stop everything that can raise exposure (on), or let it trade again (off).
+
+    Writes the page itself: it works when every actor and the API are hung or dead.
+    """
+    if position not in ("on", "off"):
+        raise Refused(f"kill-switch {position}: on or off is expected")
+    page = KillSwitchPage(Path(state_dir).absolute() / "kill-switch")
+    page.turn(position == "on")
+    typer.echo(f"kill switch is {'ON' if page.on else 'off'} ({page.path})")
+
+
+@app.command()
+def stop(state_dir: StateDir = "runs") -> None:
+    """Ask the running engine to drain and stop."""
+    current = _current(state_dir)
+    os.kill(current.pid, signal.SIGTERM)
+    typer.echo(f"asked {current.run} (process {current.pid}) to drain and stop")
+
+
+@app.command()
+def doctor(port: Annotated[int, typer.Option(help="The API's port to check.")] = 8090) -> None:
+    """Check whether this machine can run the engine, and say how to mend what is not right."""
+    findings = doctor_checks.check(port, True)
+    for finding in findings:
+        typer.echo(finding.line())
+    raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"orchestrator {VERSION}")
+
+
+@app.command(hidden=True)
+def exchange(config: Path) -> None:
+    """Serve the simulated exchange of a configuration; prints its address. Started by `run`."""
+    import uvloop
+
+    from engine.edges.exchange_server import die_with_parent, serve
+
+    parent = os.getppid()
+    die_with_parent(parent)
+    parsed, _ = _load(config)
+
+    def ready(address: str) -> None:
+        typer.echo(address)
+        sys.stdout.flush()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(parsed, ready))
+
+
+def _current(state_dir: str) -> CurrentRun:
+    try:
+        return read_current(state_dir)
+    except NoRunError as error:
+        raise Refused(str(error)) from error
+
+
+def main() -> None:
+    """Run a command; what is refused is one line and exit code 2."""
+    try:
+        app()
+    except Refused as refusal:
+        typer.echo(f"orchestrator: {refusal}", err=True)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""The ending comparison: the Ledger's balances against the exchange's own accounts, to the unit."""
+
+import asyncio
+from typing import Any, NamedTuple
+
+import msgspec
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+from engine.config import Config, instruments_of, units_of
+from engine.ledger import Ledger
+from engine.routes import Topology
+from engine.runtime import HostState
+
+AUDIT_TIMEOUT_S = 5.0
+
+
+class Account(NamedTuple):
+    """One balance as both sides have it, in units."""
+
+    venue: str
+    asset: str
+    ledger: int
+    exchange: int
+
+
+class Comparison(NamedTuple):
+    """What was compared and whether it holds; `lines()` says so in words."""
+
+    accounts: tuple[Account, ...]
+    orders: int
+    duplicates: int
+    unresolved: int
+    fills: int
+    fills_ledger: int
+
+    @property
+    def holds(self) -> bool:
+        """Every balance and the number of fills equal, no order doubled, none left unresolved."""
+        equal = all(account.ledger == account.exchange for account in self.accounts)
+        settled = not self.duplicates and not self.unresolved
+        return equal and settled and self.fills == self.fills_ledger
+
+    def lines(self) -> list[str]:
+        """The comparison in words: what differs, or that nothing does."""
+        found = [
+            f"{a.venue} {a.asset}: the ledger has {a.ledger}, the exchange {a.exchange} units"
+            for a in self.accounts
+            if a.ledger != a.exchange
+        ]
+        if self.duplicates:
+            found.append(f"{self.duplicates} orders reached the exchange twice")
+        if self.unresolved:
+            found.append(f"{self.unresolved} orders are still open at the exchange")
+        if self.fills != self.fills_ledger:
+            found.append(f"the exchange made {self.fills} fills, the ledger has {self.fills_ledger}")
+        return found or [
+            f"checked: {len(self.accounts)} balances, {self.orders} orders and {self.fills} fills "
+            "of the ledger equal the simulated exchange's own, to the last unit; none was doubled"
+        ]
+
+
+class _Auditor(WSListener):  # type: ignore[misc]  # picows' listener has no types
+    """Asks for the audit and keeps the answer."""
+
+    def __init__(self, answer: "asyncio.Future[bytes]") -> None:
+        self._answer = answer
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        transport.send(WSMsgType.TEXT, b'{"op":"audit"}')
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type == WSMsgType.TEXT and not self._answer.done():
+            payload = frame.get_payload_as_bytes()
+            if b'"audit"' in payload[:40]:
+                self._answer.set_result(payload)
+
+
+async def _audit(url: str) -> dict[str, Any]:
+    answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    transport, _ = await ws_connect(lambda: _Auditor(answer), url, max_frame_size=1 << 28)
+    try:
+        payload = await asyncio.wait_for(answer, AUDIT_TIMEOUT_S)
+    finally:
+        transport.disconnect()
+    audit: dict[str, Any] = msgspec.json.decode(payload)
+    return audit
+
+
+def compare_accounts(config: Config, exchange: str, ledger: Ledger) -> Comparison:
+    """Ask each simulated venue for its own books and compare. Raises OSError, TimeoutError."""
+    accounts: list[Account] = []
+    orders = duplicates = unresolved = fills = 0
+    for venue in config.venues:
+        if venue.kind != "simulated":
+            continue
+        audit = asyncio.run(_audit(f"{exchange}/{venue.name}"))
+        orders += len(audit["orders"])
+        duplicates += audit["duplicates"]
+        unresolved += sum(o["state"] in ("acknowledged", "partly_filled") for o in audit["orders"])
+        fills += audit["fills"]
+        for asset, total in audit["balances"].items():
+            mine = ledger.balances.get((venue.name, asset), 0)
+            accounts.append(Account(venue.name, asset, mine, units_of(config, asset, total)))
+    return Comparison(
+        tuple(accounts), orders, duplicates, unresolved, fills, ledger.trade_count
+    )
+
+
+def ledger_of(config: Config, topology: Topology, snapshots: dict[str, bytes]) -> Ledger:
+    """The Ledger as its stopped actor left it."""
+    number = topology.of_kind("ledger")[0]
+    host = msgspec.msgpack.decode(snapshots[topology.actor(number)], type=HostState)
+    ledger = Ledger(number, instruments_of(config))
+    ledger.restore(host.components[topology.name(number)])
+    return ledger

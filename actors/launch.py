@@ -23,8 +23,8 @@ from engine.edges.directory import (
     open_page,
 )
 from engine.edges.exchange_process import ExchangeProcess
-from engine.edges.recording import RECORDER
 from engine.edges.runs import (
+    RECORDER,
     CurrentRun,
     alive,
     current_path,

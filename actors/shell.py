@@ -11,12 +11,13 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import uvloop
 
-from engine.assembly import VIEW_ACTOR, build, topology_of
-from engine.config import parse
+from engine.assembly import build, topology_of
+from engine.config import instruments_of, parse
 from engine.edges.bus import SharedMemoryBus
 from engine.edges.directory import (
     ActorState,
@@ -28,11 +29,12 @@ from engine.edges.directory import (
 from engine.edges.feeds import open_feeds
 from engine.edges.journal import JournalError
 from engine.edges.loop import ActorLoop, tune_process
-from engine.edges.recording import RECORDER, Recording
-from engine.edges.runs import kill_switch_path
+from engine.edges.runs import RECORDER, kill_switch_path
 from engine.instruments import Instruments
-from engine.config import instruments_of
 from engine.monitor import Monitor
+
+if TYPE_CHECKING:
+    from engine.edges.recording import Recording
 
 
 class Role(msgspec.Struct, frozen=True):
@@ -72,6 +74,8 @@ class Shell:
         config = parse((folder / "config.toml").read_text(), str(folder / "config.toml"))
         page, memory = create_page(role.run, role.actor, role.epoch)
         if role.actor == RECORDER:
+            from engine.edges.recording import Recording  # Arrow loads only here
+
             self._recording = Recording(folder, directory, role.epoch, page)
             self._start(self._recording.run)
             return os.getpid()

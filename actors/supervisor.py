@@ -125,11 +125,17 @@ class Supervisor:
         )
 
     def _start_all(self, actors: list[str]) -> None:
-        """All processes at once, then their roles in order: who hears before who speaks."""
+        """All processes at once, roles in order: who hears before who speaks.
+
+        What an early speaker says is kept for a late hearer, so nobody waits for anybody.
+        """
         shells = [(actor, shell_actor(f"{actor}@1")) for actor in actors]
-        for actor, shell in shells:
-            epoch = self._directory.claim(actor)
-            self._wait([shell.assume.remote(self._role(actor, epoch))])
+        self._wait(
+            [
+                shell.assume.remote(self._role(actor, self._directory.claim(actor)))
+                for actor, shell in shells
+            ]
+        )
 
     def _wait(self, calls: list["ray.ObjectRef"]) -> None:
         """Wait for calls to end while the heartbeat goes on; raises what they raised."""

@@ -1,1 +1,2 @@
-async def serve_api(*args): pass
+async def serve_api(*args):
+    pass

@@ -1,271 +1,155 @@
 """Takes crossings: buys here and sells there at once, both immediate-or-cancel, and keeps count.
 
-What one leg filled more than the other is an imbalance. While a symbol has one, the bot's next
-order there is a single flattening one, and no new group is begun; what is below the least notional
-is carried until the next group evens it out.
+What one leg filled more than the other is an imbalance. While a symbol has one that can be traded,
+its next order is a single flattening one where the price is best, and no group is begun there
+before; what is below a venue's least order is dust and is carried until more comes to it.
 """
-
-from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
-from engine.component import NOTHING, Component, Outputs
+from engine.bots.base import MS, Memory, Placed, Strategy
+from engine.component import NOTHING, Outputs
 from engine.config import BotConfig
 from engine.instruments import Instrument, Instruments
-from engine.messages import (
-    BUY,
-    SELL,
-    AnyMessage,
-    BookState,
-    BookTop,
-    Drain,
-    Fill,
-    Opportunity,
-    OrderEvent,
-    OrderIntent,
-    OrderRefused,
-    OrderState,
-    Risk,
-    RiskLevel,
-    Started,
-    TimeInForce,
-)
-from engine.orders.identity import client_order_id
-from engine.orders.lifecycle import FINAL
+from engine.messages import BUY, SELL, Fill, Opportunity, TimerFired
 
-MS = 1_000_000
-ACCOUNT = "main"
-FLATTEN_BPS = 5
+FLATTEN_BPS = 5  # how far through the best price a flattening order may go
+RETRY_NS = 250_000_000  # between two tries to flatten
 
 
-class Leg(msgspec.Struct):
-    """One order of a group: what it was for and what the venue said it filled."""
+class Books(Memory):
+    """Bought minus sold base units by symbol, and until when a symbol is left alone."""
 
-    group: int
-    instrument: int
-    side: int
-    state: OrderState = OrderState.INTENDED
+    imbalance: dict[str, int] = msgspec.field(default_factory=dict)
+    resting_until: dict[str, int] = msgspec.field(default_factory=dict)
 
 
-class BotState(msgspec.Struct):
-    """The whole state, for a snapshot. Imbalances in base units by symbol."""
+class ArbitrageBot(Strategy):
+    """The two-leg arbitrage bot; see the module.
 
-    sequence: int
-    incarnation: int
-    groups: int
-    halted: bool
-    draining: bool
-    legs: dict[str, Leg]
-    imbalance: dict[str, int]
-    resting_until: dict[str, int]
-    tops: dict[int, tuple[int, int, int, int]]
+    One group a symbol and `groups_max` over all are open at a time, a flattening order counting as
+    a group; a group is open until both legs are final, and an UNKNOWN leg is not.
+    """
 
-
-class ArbitrageBot(Component):
-    """The two-leg arbitrage bot; see the module."""
-
-    kind = "bot"
+    memory_type = Books
+    memory: Books
 
     def __init__(
         self, sender: int, instruments: Instruments, config: BotConfig, deployment: str
     ) -> None:
-        super().__init__(sender)
-        self._instruments = instruments
-        self._config = config
-        self._deployment = deployment
-        self._symbols = frozenset(config.symbols or (i.symbol for i in instruments))
-        self._incarnation = 0
-        self._groups = 0
-        self._halted = False
-        self._draining = False
-        self._legs: dict[str, Leg] = {}
-        self._imbalance: dict[str, int] = {}
-        self._resting_until: dict[str, int] = {}
-        self._tops: dict[int, tuple[int, int, int, int]] = {}
-        self._takers: dict[type, Callable[[Any, int], Outputs]] = {
-            BookTop: self._on_top,
-            Opportunity: self._on_opportunity,
-            OrderEvent: self._on_event,
-            OrderRefused: self._on_refused,
-            Fill: self._on_fill,
-            RiskLevel: self._on_risk_level,
-            Drain: self._on_drain,
-            Started: self._on_started,
+        super().__init__(sender, instruments, config, deployment)
+        symbols = config.symbols or dict.fromkeys(i.symbol for i in instruments)
+        self._of_symbol = {
+            symbol: tuple(i for i in instruments if i.symbol == symbol) for symbol in symbols
         }
+        self._keys = list(self._of_symbol)
+        self._cooldown_ns = config.cooldown_ms * MS
 
-    def on_message(self, message: AnyMessage, now_ns: int) -> Outputs:
-        """See `Component.on_message`."""
-        taker = self._takers.get(type(message))
-        return NOTHING if taker is None else taker(message, now_ns)
+    def on_start(self, now_ns: int) -> Outputs:
+        """What a predecessor left unbalanced is attended to."""
+        outputs: Outputs = NOTHING
+        for symbol in self._keys:
+            outputs += self._attend(symbol, now_ns)
+        return outputs
 
-    def open_work(self) -> int:
-        """The orders whose end is not known."""
-        return len(self._legs)
-
-    def _on_started(self, message: Started, now_ns: int) -> Outputs:
-        if self._incarnation == 0:
-            # Counts starts from nothing: a restored bot goes on with the numbers it had.
-            self._incarnation = message.epoch
-        return NOTHING
-
-    def _on_drain(self, message: Drain, now_ns: int) -> Outputs:
-        self._draining = True
-        return NOTHING
-
-    def _on_risk_level(self, message: RiskLevel, now_ns: int) -> Outputs:
-        self._halted = message.level is not Risk.NORMAL
-        return NOTHING
-
-    def _on_top(self, top: BookTop, now_ns: int) -> Outputs:
-        if top.state is BookState.LIVE:
-            self._tops[top.instrument] = (
-                top.bid_ticks,
-                top.bid_lots,
-                top.ask_ticks,
-                top.ask_lots,
-            )
-        else:
-            self._tops.pop(top.instrument, None)
-        return NOTHING
-
-    # --- groups -----------------------------------------------------------------------------------
-
-    def _on_opportunity(self, seen: Opportunity, now_ns: int) -> Outputs:
-        buy = self._instruments[seen.buy_instrument]
-        symbol = buy.symbol
-        if self._halted or self._draining or symbol not in self._symbols:
+    def on_opportunity(self, seen: Opportunity, now_ns: int) -> Outputs:
+        """Flatten first; else both legs, back to back. An opportunity told late is none."""
+        buy = self.instruments[seen.buy_instrument]
+        symbol, received_ns = buy.symbol, seen.received_ns
+        if symbol not in self._of_symbol or now_ns - received_ns > self._ttl_ns:
             return NOTHING
-        if now_ns < self._resting_until.get(symbol, 0) or self._open_groups(symbol):
+        if not self._may_begin(symbol, now_ns):
             return NOTHING
-        flattening = self._flatten(symbol, seen.received_ns, now_ns)
+        flattening = self._flatten(symbol, received_ns, now_ns)
         if flattening:
             return flattening
-        sell = self._instruments[seen.sell_instrument]
-        self._groups += 1
-        self._resting_until[symbol] = now_ns + self._config.cooldown_ms * MS
-        received_ns = seen.received_ns
+        self.begin_group()
+        self.memory.resting_until[symbol] = now_ns + self._cooldown_ns
         return (
-            self._intent(0, buy, BUY, seen.buy_ticks, seen.buy_lots, received_ns, now_ns),
-            self._intent(1, sell, SELL, seen.sell_ticks, seen.sell_lots, received_ns, now_ns),
+            self.order(0, buy.id, BUY, seen.buy_ticks, seen.buy_lots, received_ns, now_ns),
+            self.order(
+                1,
+                seen.sell_instrument,
+                SELL,
+                seen.sell_ticks,
+                seen.sell_lots,
+                received_ns,
+                now_ns,
+            ),
         )
 
-    def _open_groups(self, symbol: str) -> bool:
-        """Whether this symbol has a group open, or all groups together are as many as allowed."""
-        groups = {leg.group for leg in self._legs.values()}
-        busy = any(self._instruments[g.instrument].symbol == symbol for g in self._legs.values())
-        return busy or len(groups) >= self._config.groups_max
+    def _may_begin(self, symbol: str, now_ns: int) -> bool:
+        """Whether a group may be opened in this symbol now."""
+        if not self.may_trade or now_ns < self.memory.resting_until.get(symbol, 0):
+            return False
+        if not self.placed:
+            return True
+        groups = {order.group for order in self.placed.values()}
+        return len(groups) < self.config.groups_max and not self._is_open(symbol)
+
+    def _is_open(self, symbol: str) -> bool:
+        return any(self.instruments[o.instrument].symbol == symbol for o in self.placed.values())
+
+    def on_filled(self, fill: Fill, now_ns: int) -> Outputs:
+        """Count what was bought and sold; a base fee is so much less bought."""
+        instrument = self.instruments[fill.instrument]
+        units = fill.side * fill.lots * instrument.base_units_per_lot
+        if fill.fee_asset == instrument.base:
+            units -= fill.fee
+        imbalance = self.memory.imbalance
+        imbalance[instrument.symbol] = imbalance.get(instrument.symbol, 0) + units
+        return self._attend(instrument.symbol, now_ns)
+
+    def on_ended(self, order: Placed, now_ns: int) -> Outputs:
+        """The last leg to end shows what is left unbalanced."""
+        return self._attend(self.instruments[order.instrument].symbol, now_ns)
+
+    def on_timer(self, fired: TimerFired, now_ns: int) -> Outputs:
+        """Time to flatten a symbol; again later where it may not be done now or has no price."""
+        symbol = self._keys[fired.key]
+        if self._may_begin(symbol, now_ns):
+            flattening = self._flatten(symbol, fired.received_ns, now_ns)
+            if flattening or any(i.id in self.tops for i in self._of_symbol[symbol]):
+                return flattening  # or it is dust at these prices
+        return self._attend(symbol, now_ns)
+
+    def _attend(self, symbol: str, now_ns: int) -> Outputs:
+        """Wake up to flatten a symbol that is unbalanced and has nothing under way."""
+        units = abs(self.memory.imbalance.get(symbol, 0))
+        if not units or self.draining or self._is_open(symbol) or symbol not in self._of_symbol:
+            return NOTHING
+        if all(units < i.lots_min * i.base_units_per_lot for i in self._of_symbol[symbol]):
+            return NOTHING
+        at_ns = max(now_ns + RETRY_NS, self.memory.resting_until.get(symbol, 0))
+        return (self.wake(self._keys.index(symbol), at_ns),)
 
     def _flatten(self, symbol: str, received_ns: int, now_ns: int) -> Outputs:
         """One order that takes an imbalance back, where the price is best; nothing for dust."""
-        imbalance = self._imbalance.get(symbol, 0)
+        imbalance = self.memory.imbalance.get(symbol, 0)
         if imbalance == 0:
             return NOTHING
         side = SELL if imbalance > 0 else BUY
-        best: tuple[float, Instrument, int] | None = None
-        for instrument in self._instruments:
-            top = self._tops.get(instrument.id)
-            if instrument.symbol != symbol or top is None:
+        best: tuple[float, Instrument, int, int] | None = None
+        for instrument in self._of_symbol[symbol]:
+            top = self.tops.get(instrument.id)
+            ticks = 0 if top is None else top.bid_ticks if side == SELL else top.ask_ticks
+            lots = min(abs(imbalance) // instrument.base_units_per_lot, instrument.lots_max)
+            limit = ticks + side * max(1, ticks * FLATTEN_BPS // 10_000)
+            if ticks <= 0 or limit <= 0 or not _orderable(instrument, limit, lots):
                 continue
-            ticks = top[0] if side == SELL else top[2]
-            rate = instrument.taker_rate
-            price = ticks * instrument.tick * (1 + side * rate)
-            if ticks and (best is None or side * price < side * best[0]):
-                best = (price, instrument, ticks)
+            # What buying a unit costs after the fee, or what selling one brings, negated.
+            cost = side * ticks * instrument.tick * (1 + side * instrument.taker_rate)
+            if best is None or cost < best[0]:
+                best = (cost, instrument, limit, lots)
         if best is None:
             return NOTHING
-        _, instrument, ticks = best
-        lots = abs(imbalance) // instrument.base_units_per_lot
-        limit = ticks + side * max(1, ticks * FLATTEN_BPS // 10_000)
-        if instrument.notional(limit, lots) < instrument.notional_min_units:
-            return NOTHING
-        self._groups += 1
-        self._resting_until[symbol] = now_ns + self._config.cooldown_ms * MS
-        return (self._intent(0, instrument, side, limit, lots, received_ns, now_ns),)
+        _, instrument, limit, lots = best
+        self.begin_group()
+        self.memory.resting_until[symbol] = now_ns + max(self._cooldown_ns, RETRY_NS)
+        return (self.order(0, instrument.id, side, limit, lots, received_ns, now_ns),)
 
-    def _intent(
-        self,
-        leg: int,
-        instrument: Instrument,
-        side: int,
-        ticks: int,
-        lots: int,
-        received_ns: int,
-        now_ns: int,
-    ) -> OrderIntent:
-        name = client_order_id(
-            self._deployment,
-            ACCOUNT,
-            self._config.name,
-            self._incarnation,
-            self._groups,
-            leg,
-            f"{instrument.id}/{side}/{ticks}/{lots}",
-        )
-        self._legs[name] = Leg(self._groups, instrument.id, side)
-        return OrderIntent(
-            self.sender,
-            self.next_sequence(),
-            received_ns,
-            name,
-            self.sender,
-            self._groups,
-            leg,
-            instrument.venue,
-            instrument.id,
-            side,
-            ticks,
-            lots,
-            TimeInForce.IOC,
-            now_ns + self._config.order_ttl_ms * MS,
-        )
 
-    # --- what became of them ------------------------------------------------------------------------
-
-    def _on_fill(self, fill: Fill, now_ns: int) -> Outputs:
-        instrument = self._instruments[fill.instrument]
-        units = fill.side * fill.lots * instrument.base_units_per_lot
-        self._imbalance[instrument.symbol] = self._imbalance.get(instrument.symbol, 0) + units
-        return NOTHING
-
-    def _on_event(self, event: OrderEvent, now_ns: int) -> Outputs:
-        leg = self._legs.get(event.client_order_id)
-        if leg is None:
-            return NOTHING
-        leg.state = event.state
-        if event.state in FINAL:
-            del self._legs[event.client_order_id]
-        return NOTHING
-
-    def _on_refused(self, refusal: OrderRefused, now_ns: int) -> Outputs:
-        self._legs.pop(refusal.client_order_id, None)
-        return NOTHING
-
-    def snapshot(self) -> bytes:
-        """See `Component.snapshot`."""
-        return msgspec.msgpack.encode(
-            BotState(
-                self.sequence,
-                self._incarnation,
-                self._groups,
-                self._halted,
-                self._draining,
-                self._legs,
-                self._imbalance,
-                self._resting_until,
-                self._tops,
-            )
-        )
-
-    def restore(self, data: bytes) -> None:
-        """See `Component.restore`."""
-        state = msgspec.msgpack.decode(data, type=BotState)
-        self.sequence = state.sequence
-        self._incarnation = state.incarnation
-        self._groups = state.groups
-        self._halted = state.halted
-        self._draining = state.draining
-        self._legs = state.legs
-        self._imbalance = state.imbalance
-        self._resting_until = state.resting_until
-        self._tops = state.tops
+def _orderable(instrument: Instrument, ticks: int, lots: int) -> bool:
+    """Whether the venue takes an order of this size."""
+    notional = ticks * lots * instrument.quote_units_per_tick_lot
+    return lots >= instrument.lots_min and notional >= instrument.notional_min_units

@@ -52,7 +52,9 @@ class Comparison(NamedTuple):
         if self.unresolved:
             found.append(f"{self.unresolved} orders are still open at the exchange")
         if self.fills != self.fills_ledger:
-            found.append(f"the exchange made {self.fills} fills, the ledger has {self.fills_ledger}")
+            found.append(
+                f"the exchange made {self.fills} fills, the ledger has {self.fills_ledger}"
+            )
         return found or [
             f"checked: {len(self.accounts)} balances, {self.orders} orders and {self.fills} fills "
             "of the ledger equal the simulated exchange's own, to the last unit; none was doubled"
@@ -101,9 +103,7 @@ def compare_accounts(config: Config, exchange: str, ledger: Ledger) -> Compariso
         for asset, total in audit["balances"].items():
             mine = ledger.balances.get((venue.name, asset), 0)
             accounts.append(Account(venue.name, asset, mine, units_of(config, asset, total)))
-    return Comparison(
-        tuple(accounts), orders, duplicates, unresolved, fills, ledger.trade_count
-    )
+    return Comparison(tuple(accounts), orders, duplicates, unresolved, fills, ledger.trade_count)
 
 
 def ledger_of(config: Config, topology: Topology, snapshots: dict[str, bytes]) -> Ledger:

@@ -11,7 +11,6 @@ from pathlib import Path
 from engine.config import Config
 from engine.edges.capture import CapturedFrame, read_capture
 from engine.edges.loop import ActorLoop
-from engine.edges.tape import is_tape, read_tape_frames
 from engine.edges.venue_socket import Sockets, VenueSocket
 from engine.messages import AnyMessage, Connected, Frame, Reason
 
@@ -97,8 +96,12 @@ class Feeds:
 
 
 def frames_of(path: Path, venue: str) -> Iterator[CapturedFrame]:
-    """A recording's frames: a raw capture, or one venue's part of a tape."""
-    return read_tape_frames(path, venue) if is_tape(path) else read_capture(path)
+    """A recording's frames: a raw capture, or one venue's part of a tape (a Parquet file)."""
+    if path.suffix != ".parquet":
+        return read_capture(path)
+    from engine.edges.tape import read_tape_frames  # Arrow loads only where a tape is read
+
+    return read_tape_frames(path, venue)
 
 
 def open_feeds(loop: ActorLoop, config: Config, exchange: str) -> Feeds:

@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 from engine.edges.directory import ActorState, Counter, Directory
+from engine.edges.runs import RECORDER
 from engine.edges.tape import TapeWriter
 from ext.page import Page
 
-RECORDER = "recorder"
 FOLLOW_EVERY_S = 0.5
 
 

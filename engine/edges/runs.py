@@ -13,6 +13,8 @@ import msgspec
 
 from engine.config import Config, ConfigError, parse
 
+RECORDER = "recorder"
+
 
 class CurrentRun(msgspec.Struct):
     """What a command needs to reach a running engine. The token is in a file only its user reads."""

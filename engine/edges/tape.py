@@ -93,11 +93,6 @@ def _type_of(data: bytes) -> str:
         return "malformed"
 
 
-def is_tape(path: Path) -> bool:
-    """Whether a file is a tape by its ending."""
-    return path.suffix == ".parquet"
-
-
 def read_tape_frames(path: Path, venue: str) -> Iterator[CapturedFrame]:
     """The frames one venue's actor took in, in order; raises TapeError."""
     actor = f"venue-{venue}"

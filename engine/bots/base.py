@@ -1,0 +1,273 @@
+"""What every strategy needs and none should write again: order names, fates, fills, state.
+
+A strategy subclasses `Strategy`, keeps what it remembers in a struct of its own and returns the
+orders that `order` makes. The base owns the names (never repeated, also over restarts), follows
+each order until it is final, counts each trade once, keeps the newest tops, and snapshots all.
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import msgspec
+
+from engine.component import NOTHING, Component, Outputs
+from engine.config import BotConfig
+from engine.instruments import Instruments
+from engine.messages import (
+    AnyMessage,
+    BookState,
+    BookTop,
+    Drain,
+    Fill,
+    Opportunity,
+    OrderEvent,
+    OrderIntent,
+    OrderRefused,
+    OrderState,
+    Reason,
+    Risk,
+    RiskLevel,
+    SetTimer,
+    Started,
+    TimeInForce,
+    TimerFired,
+)
+from engine.orders.identity import client_order_id
+from engine.orders.lifecycle import FINAL
+
+MS = 1_000_000
+ACCOUNT = "main"
+TRADES_MAX = 20_000
+
+
+class Placed(msgspec.Struct):
+    """An order of ours that is not final: it may still fill. UNKNOWN is not final."""
+
+    group: int
+    leg: int
+    instrument: int
+    side: int
+    state: OrderState = OrderState.INTENDED
+
+
+class Memory(msgspec.Struct):
+    """What a strategy remembers between messages; subclassed by those that do."""
+
+
+class StrategyState(msgspec.Struct):
+    """The whole state, for a snapshot. `memory` is the strategy's own, encoded."""
+
+    sequence: int
+    incarnation: int
+    groups: int
+    halted: bool
+    draining: bool
+    tops: dict[int, BookTop]
+    placed: dict[str, Placed]
+    trades: dict[str, None]
+    memory: bytes
+
+
+class Strategy(Component):
+    """The base of all bots; see the module. Override the `on_...` that matter, return messages."""
+
+    kind = "bot"
+    memory_type: ClassVar[type[Memory]] = Memory
+
+    def __init__(
+        self, sender: int, instruments: Instruments, config: BotConfig, deployment: str
+    ) -> None:
+        super().__init__(sender)
+        self.instruments = instruments
+        self.config = config
+        self.memory: Any = self.memory_type()
+        self.tops: dict[int, BookTop] = {}  # LIVE ones only
+        self.placed: dict[str, Placed] = {}
+        self.halted = False
+        self.draining = False
+        self._deployment = deployment
+        self._ttl_ns = config.order_ttl_ms * MS
+        self._incarnation = 0
+        self._groups = 0
+        self._trades: dict[str, None] = {}
+        self._takers: dict[type, Callable[[Any, int], Outputs]] = {
+            BookTop: self._take_top,
+            Opportunity: self.on_opportunity,
+            OrderEvent: self._take_event,
+            OrderRefused: self._take_refusal,
+            Fill: self._take_fill,
+            TimerFired: self.on_timer,
+            RiskLevel: self._take_risk_level,
+            Drain: self._take_drain,
+            Started: self._take_started,
+        }
+
+    # --- what a strategy overrides ----------------------------------------------------------------
+
+    def on_start(self, now_ns: int) -> Outputs:
+        """The bot was just built or restored; timers set before are gone."""
+        return NOTHING
+
+    def on_top(self, top: BookTop, now_ns: int) -> Outputs:
+        """The best prices of a LIVE book changed; `self.tops` has them already."""
+        return NOTHING
+
+    def on_opportunity(self, seen: Opportunity, now_ns: int) -> Outputs:
+        """The scanner found a crossing, or its limits or size changed."""
+        return NOTHING
+
+    def on_filled(self, fill: Fill, now_ns: int) -> Outputs:
+        """One of our orders filled, maybe after it was final; each trade comes once."""
+        return NOTHING
+
+    def on_ended(self, order: Placed, now_ns: int) -> Outputs:
+        """One of our orders is final or was refused; it is no longer in `self.placed`."""
+        return NOTHING
+
+    def on_timer(self, fired: TimerFired, now_ns: int) -> Outputs:
+        """A timer set by `wake` is due."""
+        return NOTHING
+
+    # --- what a strategy calls --------------------------------------------------------------------
+
+    @property
+    def may_trade(self) -> bool:
+        """Whether something new may be begun: not halted, not draining."""
+        return not (self.halted or self.draining)
+
+    def begin_group(self) -> None:
+        """The orders that follow belong together, and to no order before."""
+        self._groups += 1
+
+    def order(
+        self,
+        leg: int,
+        instrument: int,
+        side: int,
+        ticks: int,
+        lots: int,
+        received_ns: int,
+        now_ns: int,
+    ) -> OrderIntent:
+        """An immediate-or-cancel order of the group begun last, followed from here on.
+
+        `received_ns` is that of the message that caused it. Returned messages are sent in order.
+        """
+        name = client_order_id(
+            self._deployment,
+            ACCOUNT,
+            self.config.name,
+            self._incarnation,
+            self._groups,
+            leg,
+            f"{instrument}/{side}/{ticks}/{lots}",
+        )
+        self.placed[name] = Placed(self._groups, leg, instrument, side)
+        return OrderIntent(
+            self.sender,
+            self.next_sequence(),
+            received_ns,
+            name,
+            self.sender,
+            self._groups,
+            leg,
+            self.instruments[instrument].venue,
+            instrument,
+            side,
+            ticks,
+            lots,
+            TimeInForce.IOC,
+            now_ns + self._ttl_ns,
+        )
+
+    def wake(self, key: int, at_ns: int) -> SetTimer:
+        """Have `on_timer` called at a time; the same key again replaces it."""
+        return SetTimer(self.sender, self.next_sequence(), 0, key, at_ns)
+
+    # --- what the base does with each message -----------------------------------------------------
+
+    def on_message(self, message: AnyMessage, now_ns: int) -> Outputs:
+        """See `Component.on_message`."""
+        taker = self._takers.get(type(message))
+        return NOTHING if taker is None else taker(message, now_ns)
+
+    def open_work(self) -> int:
+        """The orders whose end is not known."""
+        return len(self.placed)
+
+    def _take_started(self, message: Started, now_ns: int) -> Outputs:
+        if not self._incarnation:
+            # A bot restored goes on with its numbers; one that begins from nothing, in a run later
+            # than any before, has none of their names.
+            self._incarnation = now_ns
+        return self.on_start(now_ns)
+
+    def _take_drain(self, message: Drain, now_ns: int) -> Outputs:
+        self.draining = True
+        return NOTHING
+
+    def _take_risk_level(self, message: RiskLevel, now_ns: int) -> Outputs:
+        self.halted = message.level is not Risk.NORMAL
+        return NOTHING
+
+    def _take_top(self, top: BookTop, now_ns: int) -> Outputs:
+        if top.state is BookState.LIVE:
+            self.tops[top.instrument] = top
+            return self.on_top(top, now_ns)
+        self.tops.pop(top.instrument, None)
+        return NOTHING
+
+    def _take_event(self, event: OrderEvent, now_ns: int) -> Outputs:
+        order = self.placed.get(event.client_order_id)
+        if order is None or event.reason is Reason.DUPLICATE:  # the first one lives on
+            return NOTHING
+        order.state = event.state
+        if event.state not in FINAL:
+            return NOTHING
+        del self.placed[event.client_order_id]
+        return self.on_ended(order, now_ns)
+
+    def _take_refusal(self, refusal: OrderRefused, now_ns: int) -> Outputs:
+        order = self.placed.get(refusal.client_order_id)
+        if order is None or refusal.reason is Reason.DUPLICATE:
+            return NOTHING
+        del self.placed[refusal.client_order_id]
+        return self.on_ended(order, now_ns)
+
+    def _take_fill(self, fill: Fill, now_ns: int) -> Outputs:
+        key = f"{fill.venue}/{fill.trade_id}"
+        if key in self._trades:
+            return NOTHING
+        self._trades[key] = None
+        if len(self._trades) > TRADES_MAX:
+            del self._trades[next(iter(self._trades))]
+        return self.on_filled(fill, now_ns)
+
+    def snapshot(self) -> bytes:
+        """See `Component.snapshot`."""
+        return msgspec.msgpack.encode(
+            StrategyState(
+                self.sequence,
+                self._incarnation,
+                self._groups,
+                self.halted,
+                self.draining,
+                self.tops,
+                self.placed,
+                self._trades,
+                msgspec.msgpack.encode(self.memory),
+            )
+        )
+
+    def restore(self, data: bytes) -> None:
+        """See `Component.restore`."""
+        state = msgspec.msgpack.decode(data, type=StrategyState)
+        self.memory = msgspec.msgpack.decode(state.memory, type=self.memory_type)
+        self.sequence = state.sequence
+        self._incarnation = state.incarnation
+        self._groups = state.groups
+        self.halted = state.halted
+        self.draining = state.draining
+        self.tops = state.tops
+        self.placed = state.placed
+        self._trades = state.trades

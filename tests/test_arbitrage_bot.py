@@ -1,0 +1,400 @@
+"""The arbitrage bot: two legs at once, never more groups than allowed, one-leg fills taken back."""
+
+from collections import deque
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.bots import base
+from engine.bots.arbitrage import RETRY_NS, ArbitrageBot
+from engine.config import BotConfig
+from engine.instruments import Instruments
+from engine.messages import (
+    BUY,
+    SELL,
+    AnyMessage,
+    BookState,
+    Drain,
+    Fill,
+    OrderEvent,
+    OrderIntent,
+    OrderRefused,
+    OrderState,
+    Reason,
+    Risk,
+    RiskLevel,
+    SetTimer,
+    Started,
+    TimeInForce,
+    TimerFired,
+)
+from tests.streams import MS, SECOND, event, fill, holds_over_restore, market, opportunity, run, top
+
+MARKET = market()
+CONFIG = BotConfig("arb", "arbitrage", ("BTC/USDT",), cooldown_ms=100, order_ttl_ms=250)
+COOLDOWN_NS = 100 * MS
+LATER = SECOND + 150 * MS  # after the cooldown; an opportunity of SECOND is still young enough
+DUST = market(notional_min="50")  # at 10,000 a coin, less than 5 lots of 0.001
+SEVERAL = ("BTC/USDT", "ETH/USDT", "LTC/USDT")
+
+
+def bot(instruments: Instruments = MARKET, config: BotConfig = CONFIG) -> ArbitrageBot:
+    """A bot just started, that knows a top on each instrument: the later, the cheaper to buy."""
+    made = ArbitrageBot(9, instruments, config, "test")
+    made.on_message(Started(0, 1, 0, 1), 77)
+    for instrument in instruments:
+        made.on_message(top(instrument.id, 999_900 - instrument.id, 1_000_100), SECOND)
+    return made
+
+
+def intents(outputs: tuple[AnyMessage, ...] | list[AnyMessage]) -> list[OrderIntent]:
+    """The orders among outputs."""
+    return [out for out in outputs if isinstance(out, OrderIntent)]
+
+
+def timers(outputs: tuple[AnyMessage, ...]) -> list[SetTimer]:
+    """The timers among outputs."""
+    return [out for out in outputs if isinstance(out, SetTimer)]
+
+
+def refused(order: OrderIntent, reason: Reason = Reason.POSITION) -> OrderRefused:
+    """The guard says no."""
+    name, number = order.client_order_id, order.instrument
+    return OrderRefused(4, 1, SECOND, name, order.bot, number, reason, 0, 1)
+
+
+def end(made: ArbitrageBot, order: OrderIntent, filled: int, now_ns: int) -> tuple[AnyMessage, ...]:
+    """A venue fills some of an order, as fills and final event come; the last answer."""
+    if filled:
+        made.on_message(fill(order, filled, f"{order.client_order_id}+"), now_ns)
+    state = OrderState.FILLED if filled == order.lots else OrderState.CANCELLED
+    return made.on_message(event(order, state, filled), now_ns)
+
+
+def test_an_opportunity_is_two_orders_back_to_back() -> None:
+    """Buy leg and sell leg of one group, immediate-or-cancel, each on its own venue."""
+    buy, sell = intents(bot().on_message(opportunity(buy=2, sell=0), SECOND + 3))
+    assert (buy.venue, buy.instrument, buy.side, buy.ticks, buy.lots) == (2, 2, BUY, 1_000_100, 10)
+    assert (sell.venue, sell.instrument, sell.side, sell.ticks) == (0, 0, SELL, 1_010_000)
+    assert (buy.group, buy.leg, sell.group, sell.leg) == (1, 0, 1, 1)
+    for leg in (buy, sell):
+        assert leg.time_in_force is TimeInForce.IOC
+        assert leg.expires_ns == SECOND + 3 + 250 * MS
+        assert (leg.bot, leg.sender, leg.received_ns) == (9, 9, SECOND)
+    assert buy.client_order_id != sell.client_order_id
+    assert (buy.sequence, sell.sequence) == (1, 2)
+
+
+def test_a_group_is_open_until_both_legs_are_final_and_unknown_is_not() -> None:
+    """While a leg lives, or is UNKNOWN, no other group is begun in its symbol."""
+    made = bot()
+    buy, sell = intents(made.on_message(opportunity(), SECOND))
+    end(made, buy, 10, SECOND)
+    made.on_message(fill(sell, 10, "s"), SECOND)
+    for state in (OrderState.SENT, OrderState.ACKNOWLEDGED, OrderState.UNKNOWN):
+        made.on_message(event(sell, state), SECOND)
+        assert made.on_message(opportunity(2), LATER) == ()
+        assert made.open_work() == 1
+    made.on_message(event(sell, OrderState.FILLED, 10), SECOND)
+    assert made.open_work() == 0
+    assert len(intents(made.on_message(opportunity(3), LATER))) == 2
+
+
+def test_groups_max_counts_over_symbols() -> None:
+    """With two groups allowed, a third symbol waits and a symbol has one group at a time."""
+    instruments = market(symbols=SEVERAL)
+    config = BotConfig("arb", "arbitrage", SEVERAL, 0, 250, groups_max=2)
+    made = bot(instruments, config)
+    assert len(intents(made.on_message(opportunity(1, 0, 3), SECOND))) == 2
+    assert made.on_message(opportunity(2, 3, 6), SECOND) == ()
+    ether = intents(made.on_message(opportunity(3, 1, 4), SECOND))
+    assert len(ether) == 2
+    assert made.on_message(opportunity(4, 2, 5), SECOND) == ()
+    for leg in ether:
+        end(made, leg, 0, SECOND)
+    assert len(intents(made.on_message(opportunity(5, 2, 5), SECOND))) == 2
+
+
+def test_the_cooldown_counts_from_the_groups_start() -> None:
+    """A nanosecond too early is too early."""
+    made = bot()
+    for leg in intents(made.on_message(opportunity(), SECOND)):
+        end(made, leg, 0, SECOND)
+    assert made.on_message(opportunity(2), SECOND + COOLDOWN_NS - 1) == ()
+    assert len(made.on_message(opportunity(3), SECOND + COOLDOWN_NS)) == 2
+
+
+def test_what_is_not_traded() -> None:
+    """Other symbols, opportunities told too late, a halt, a drain: nothing."""
+    config = BotConfig("arb", "arbitrage", ("BTC/USDT",), 0, 250)
+    made = bot(market(symbols=SEVERAL), config)
+    assert made.on_message(opportunity(1, 1, 4), SECOND) == ()
+    assert made.on_message(opportunity(2, 0, 3), SECOND + 250 * MS + 1) == ()
+    made.on_message(RiskLevel(4, 1, 0, Risk.HALT, Reason.KILLED), SECOND)
+    assert made.on_message(opportunity(3, 0, 3), SECOND) == ()
+    made.on_message(RiskLevel(4, 2, 0, Risk.NORMAL, Reason.NONE), SECOND)
+    assert len(made.on_message(opportunity(4, 0, 3), SECOND)) == 2
+    made = bot()
+    made.on_message(Drain(0, 1, 0), SECOND)
+    assert made.on_message(opportunity(), SECOND) == ()
+
+
+def test_no_symbols_configured_means_all() -> None:
+    """An empty list is every symbol there is."""
+    made = bot(market(symbols=SEVERAL), BotConfig("arb"))
+    assert len(made.on_message(opportunity(1, 2, 5), SECOND)) == 2
+
+
+@pytest.mark.parametrize(("kept", "side", "venue"), [(0, SELL, 0), (1, BUY, 2)])
+def test_a_one_leg_fill_is_taken_back_before_any_new_group(
+    kept: int, side: int, venue: int
+) -> None:
+    """Only one leg filled: the next is one order against it, through the best price of all."""
+    made = bot()
+    made.on_message(top(2, 999_000, 1_000_050), SECOND)
+    made.on_message(top(0, 999_950, 1_000_100), SECOND)
+    legs = intents(made.on_message(opportunity(), SECOND))
+    end(made, legs[1 - kept], 0, SECOND)
+    (timer,) = timers(end(made, legs[kept], 7, SECOND))
+    assert timer.at_ns == SECOND + RETRY_NS
+    (flat,) = made.on_message(opportunity(2), LATER)
+    assert isinstance(flat, OrderIntent)
+    assert (flat.side, flat.venue, flat.lots, flat.leg, flat.group) == (side, venue, 7, 0, 2)
+    assert flat.ticks == (999_950 - 499 if side == SELL else 1_000_050 + 500)
+    assert made.on_message(opportunity(3), LATER) == ()
+    end(made, flat, 7, LATER)
+    assert len(made.on_message(opportunity(4, received_ns=LATER), LATER + RETRY_NS)) == 2
+
+
+def test_an_imbalance_is_taken_back_without_another_opportunity() -> None:
+    """The timer flattens, and again after a miss, until nothing is left."""
+    made = bot()
+    buy, sell = intents(made.on_message(opportunity(), SECOND))
+    end(made, sell, 0, SECOND)
+    (timer,) = timers(end(made, buy, 10, SECOND))
+    (flat,) = intents(made.on_message(TimerFired(0, 1, 0, 9, timer.key), timer.at_ns))
+    (timer,) = timers(end(made, flat, 4, timer.at_ns))
+    (flat,) = intents(made.on_message(TimerFired(0, 2, 0, 9, timer.key), timer.at_ns))
+    assert flat.lots == 6
+    (timer,) = timers(made.on_message(refused(flat), timer.at_ns))
+    (flat,) = intents(made.on_message(TimerFired(0, 3, 0, 9, timer.key), timer.at_ns))
+    assert end(made, flat, 6, timer.at_ns) == ()
+
+
+def test_a_flattening_waits_for_prices_and_for_the_halt_to_end() -> None:
+    """No LIVE top, or a halt: the timer is set again and nothing is sent."""
+    made = bot()
+    buy, sell = intents(made.on_message(opportunity(), SECOND))
+    end(made, sell, 0, SECOND)
+    (timer,) = timers(end(made, buy, 10, SECOND))
+    for number in range(3):
+        made.on_message(top(number, state=BookState.STALE), SECOND)
+    (timer,) = made.on_message(TimerFired(0, 1, 0, 9, timer.key), timer.at_ns)
+    assert isinstance(timer, SetTimer)
+    made.on_message(top(1), SECOND)
+    made.on_message(RiskLevel(4, 1, 0, Risk.HALT, Reason.KILLED), SECOND)
+    (timer,) = made.on_message(TimerFired(0, 2, 0, 9, timer.key), timer.at_ns)
+    assert isinstance(timer, SetTimer)
+    made.on_message(RiskLevel(4, 2, 0, Risk.NORMAL, Reason.NONE), SECOND)
+    assert intents(made.on_message(TimerFired(0, 3, 0, 9, timer.key), timer.at_ns))
+
+
+def test_dust_is_carried_until_more_comes_to_it() -> None:
+    """0.003 coins are less than the least order: groups go on; 0.006 are taken back."""
+    made = bot(DUST)
+    buy, sell = intents(made.on_message(opportunity(), SECOND))
+    end(made, sell, 7, SECOND)
+    (timer,) = timers(end(made, buy, 10, SECOND))
+    assert made.on_message(TimerFired(0, 1, 0, 9, timer.key), timer.at_ns) == ()
+    buy, sell = intents(made.on_message(opportunity(2), LATER))
+    end(made, sell, 7, LATER)
+    end(made, buy, 10, LATER)
+    (flat,) = intents(made.on_message(opportunity(3, received_ns=LATER), LATER + SECOND // 8))
+    assert (flat.side, flat.lots) == (SELL, 6)
+
+
+def test_a_late_fill_of_an_order_long_final_is_attended_to() -> None:
+    """What fills after its order was thought dead is an imbalance like any other."""
+    made = bot()
+    legs = intents(made.on_message(opportunity(), SECOND))
+    for leg in legs:
+        end(made, leg, 0, SECOND)
+    assert timers(made.on_message(fill(legs[0], 10, "late"), LATER))
+    assert made.on_message(fill(legs[0], 10, "late"), LATER) == ()
+    (flat,) = intents(made.on_message(opportunity(2), LATER))
+    assert (flat.side, flat.lots) == (SELL, 10)
+
+
+def test_a_fee_in_coins_is_so_much_less_bought() -> None:
+    """10 lots bought less half a lot of fee, 10 sold: half a lot short, which is dust."""
+    made = bot()
+    buy, sell = intents(made.on_message(opportunity(), SECOND))
+    made.on_message(fill(buy, 10, "b", 50_000, "BTC"), SECOND)
+    made.on_message(fill(sell, 10, "s"), SECOND)
+    assert made.memory.imbalance == {"BTC/USDT": -50_000}
+
+
+def test_a_refused_second_leg_ends_it_and_the_first_is_followed() -> None:
+    """The group is over with the first leg; a refusal as DUPLICATE says nothing of the first."""
+    made = bot()
+    buy, sell = intents(made.on_message(opportunity(), SECOND))
+    made.on_message(refused(sell, Reason.DUPLICATE), SECOND)
+    assert made.open_work() == 2
+    made.on_message(refused(sell), SECOND)
+    assert made.open_work() == 1
+    assert timers(end(made, buy, 10, SECOND))
+
+
+def test_names_are_not_repeated_over_restarts() -> None:
+    """A restored bot counts on; one begun from nothing later has other names for the same wish."""
+    first = bot()
+    names = {o.client_order_id for o in intents(first.on_message(opportunity(), SECOND))}
+    restored = ArbitrageBot(9, MARKET, CONFIG, "test")
+    restored.restore(first.snapshot())
+    restored.on_message(Started(0, 1, 0, 2), LATER)
+    for name in list(restored.placed):
+        restored.placed.pop(name)
+    again = intents(restored.on_message(opportunity(), LATER))
+    afresh = ArbitrageBot(9, MARKET, CONFIG, "test")
+    afresh.on_message(Started(0, 1, 0, 1), LATER)
+    anew = intents(afresh.on_message(opportunity(), LATER))
+    names.update(o.client_order_id for o in again + anew)
+    assert len(names) == 6
+
+
+def test_a_restart_attends_to_what_was_left() -> None:
+    """Timers die with the process: the start of an epoch sets them again."""
+    first = bot()
+    buy, sell = intents(first.on_message(opportunity(), SECOND))
+    end(first, sell, 0, SECOND)
+    end(first, buy, 10, SECOND)
+    restored = ArbitrageBot(9, MARKET, CONFIG, "test")
+    restored.restore(first.snapshot())
+    assert timers(restored.on_message(Started(0, 1, 0, 2), LATER))
+
+
+def test_the_memory_of_trades_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the newest trade ids are kept."""
+    monkeypatch.setattr(base, "TRADES_MAX", 3)
+    made = bot()
+    buy, _ = intents(made.on_message(opportunity(), SECOND))
+    before = len(made.snapshot())
+    for number in range(100):
+        made.on_message(fill(buy, 1, str(number)), SECOND)
+    assert len(made.snapshot()) < before + 60
+
+
+@st.composite
+def days(draw: st.DrawFn) -> tuple[ArbitrageBot, list[tuple[AnyMessage, int]], list[AnyMessage]]:
+    """A bot's day against venues that fill what they like: bot, its inbox, its outputs."""
+    config = BotConfig("arb", "arbitrage", ("BTC/USDT",), 100, 250, draw(st.integers(1, 3)))
+    made = ArbitrageBot(9, MARKET, config, "test")
+    now_ns = SECOND
+    stream: list[tuple[AnyMessage, int]] = []
+    told: list[AnyMessage] = []
+    open_orders: deque[tuple[OrderIntent, int]] = deque()
+    due: dict[int, int] = {}
+
+    def say(message: AnyMessage) -> None:
+        stream.append((message, now_ns))
+        for out in made.on_message(message, now_ns):
+            told.append(out)
+            if isinstance(out, OrderIntent):
+                open_orders.append((out, 0))
+            elif isinstance(out, SetTimer):
+                due[out.key] = out.at_ns
+
+    say(Started(0, 1, 0, 1))
+    for number in range(3):
+        say(top(number, 999_900 - number, 1_000_100))
+    for step in range(draw(st.integers(0, 40))):
+        now_ns += draw(st.integers(0, 200 * MS))
+        for key in [key for key, at_ns in due.items() if at_ns <= now_ns]:
+            del due[key]
+            say(TimerFired(0, step, 0, 9, key))
+        if not open_orders or draw(st.booleans()):
+            lots = draw(st.integers(1, 20))
+            buy, sell = draw(st.permutations(range(3)))[:2]
+            say(opportunity(step, buy, sell, lots, received_ns=now_ns))
+            continue
+        order, filled = open_orders.popleft()
+        fate = draw(st.sampled_from(("refuse", "fill", "end", "doubt")))
+        if fate == "refuse" and not filled:
+            say(refused(order))
+            continue
+        if fate == "fill" and filled < order.lots:
+            part = draw(st.integers(1, order.lots - filled))
+            filled += part
+            trade = fill(order, part, f"{step}")
+            say(trade)
+            if draw(st.booleans()):
+                say(trade)  # told twice
+        if fate == "end" or filled == order.lots:
+            state = OrderState.FILLED if filled == order.lots else OrderState.CANCELLED
+            say(event(order, state, filled))
+            continue
+        state = OrderState.UNKNOWN if fate == "doubt" else OrderState.PARTLY_FILLED
+        say(event(order, state, filled))
+        open_orders.append((order, filled))
+    while open_orders or due:  # quiet at last: all orders end, all that flattens fills
+        if open_orders:
+            order, filled = open_orders.popleft()
+            if filled < order.lots:
+                say(fill(order, order.lots - filled, f"{order.client_order_id}!"))
+            say(event(order, OrderState.FILLED, order.lots))
+            continue
+        key = min(due, key=lambda key: due[key])
+        now_ns = max(now_ns, due.pop(key))
+        say(TimerFired(0, 1, 0, 9, key))
+    return made, stream, told
+
+
+@given(days())
+def test_a_day_ends_flat(day: tuple[ArbitrageBot, list[tuple[AnyMessage, int]], object]) -> None:
+    """Whatever filled, once all orders are final nothing is left beyond dust, counted slowly."""
+    made, stream, _ = day
+    trades = {m.trade_id: m.side * m.lots for m, _ in stream if isinstance(m, Fill)}
+    assert sum(trades.values()) == 0
+    assert not any(made.memory.imbalance.values())
+    assert made.open_work() == 0
+
+
+@given(days())
+def test_never_more_groups_than_allowed_and_no_name_twice(
+    day: tuple[ArbitrageBot, list[tuple[AnyMessage, int]], list[AnyMessage]],
+) -> None:
+    """Counted from outside over the whole day; each flattening stands alone."""
+    made, stream, told = day
+    orders = intents(told)
+    assert len({order.client_order_id for order in orders}) == len(orders)
+    again = ArbitrageBot(9, MARKET, made.config, "test")
+    groups: dict[str, int] = {}
+    for message, now_ns in stream:
+        is_final = isinstance(message, OrderEvent) and message.state in (
+            OrderState.FILLED,
+            OrderState.CANCELLED,
+        )
+        if is_final or isinstance(message, OrderRefused):
+            groups.pop(message.client_order_id, None)
+        for order in intents(again.on_message(message, now_ns)):
+            groups[order.client_order_id] = order.group
+        assert len(set(groups.values())) <= made.config.groups_max
+
+
+@given(days(), st.integers(0, 100))
+def test_restored_it_goes_on_the_same(
+    day: tuple[ArbitrageBot, list[tuple[AnyMessage, int]], list[AnyMessage]], cut: int
+) -> None:
+    """A snapshot in the middle of any day gives the same outputs and the same state."""
+    made, stream, told = day
+    outputs = holds_over_restore(lambda: ArbitrageBot(9, MARKET, made.config, "test"), stream, cut)
+    assert outputs == told
+
+
+def test_two_bots_share_no_state() -> None:
+    """What one remembers, another does not."""
+    first, second = bot(), bot()
+    run(first, [(opportunity(), SECOND)])
+    assert second.open_work() == 0
+    assert second.memory.resting_until == {}

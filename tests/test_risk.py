@@ -1,0 +1,370 @@
+"""The RiskGuard: every rule refuses with its limit and value, and what is in flight counts."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import risk as risk_module
+from engine.config import RiskConfig
+from engine.messages import (
+    BUY,
+    SELL,
+    AnyMessage,
+    BookState,
+    CancelCommand,
+    CancelIntent,
+    Drain,
+    KillSwitch,
+    OrderCommand,
+    OrderIntent,
+    OrderRefused,
+    OrderState,
+    Reason,
+    Risk,
+    RiskLevel,
+    Started,
+    encode,
+)
+from engine.orders.lifecycle import FINAL
+from engine.risk import RiskGuard
+from tests.streams import MS, SECOND, event, fill, holds_over_restore, intent, market, run, top
+
+MARKET = market(lots_max=10_000)
+CONFIG = RiskConfig(
+    order_notional_max="1000",
+    position_max={"BTC": "0.25"},
+    price_distance_max_bps=100,
+    stale_ms=2000,
+    orders_open_max=4,
+)
+LOT_UNITS = 100_000  # base units in a lot of 0.001
+POSITION_MAX = 25_000_000
+
+
+def guard(epoch: int = 1) -> RiskGuard:
+    """A guard with a fresh top of 10,000.00 / 10,001.00 on each of three venues."""
+    made = RiskGuard(4, MARKET, CONFIG)
+    run(made, [(Started(0, 1, 0, epoch), 0), *((top(i), SECOND) for i in range(3))])
+    return made
+
+
+def refusal(made: RiskGuard, order: OrderIntent, now_ns: int = SECOND) -> tuple[Reason, int, int]:
+    """Why an order was refused: the rule, its limit and the value."""
+    (out,) = made.on_message(order, now_ns)
+    assert isinstance(out, OrderRefused), out
+    assert (out.client_order_id, out.bot) == (order.client_order_id, order.bot)
+    assert out.received_ns == order.received_ns
+    return out.reason, out.limit, out.value
+
+
+def passes(made: RiskGuard, order: OrderIntent, now_ns: int = SECOND) -> None:
+    """An order goes through whole."""
+    (out,) = made.on_message(order, now_ns)
+    assert isinstance(out, OrderCommand), out
+    assert out.intent == order
+
+
+def test_what_passes_carries_the_epoch_and_the_cause() -> None:
+    """A command is the intent itself, under the epoch of the last start."""
+    (out,) = guard(epoch=7).on_message(intent(), SECOND)
+    assert out == OrderCommand(4, 1, SECOND, intent(), 7)
+
+
+def test_order_notional() -> None:
+    """10,001 a coin times 0.1 is 1,000.1, over 1,000."""
+    assert refusal(guard(), intent(lots=100)) == (Reason.ORDER_NOTIONAL, 1000 * 10**8, 100010000000)
+    passes(guard(), intent(lots=99))
+
+
+def test_min_notional() -> None:
+    """The venue's least notional of 50 is not reached by 0.004 coins."""
+    made = RiskGuard(4, market(notional_min="50"), CONFIG)
+    made.on_message(top(0), SECOND)
+    assert refusal(made, intent(lots=4)) == (Reason.MIN_NOTIONAL, 50 * 10**8, 4000400000)
+    passes(made, intent(lots=5))
+
+
+@pytest.mark.parametrize(("lots", "limit"), [(0, 1), (-5, 1), (10_001, 10_000)])
+def test_order_lots(lots: int, limit: int) -> None:
+    """No lots, negative lots and more than the venue takes are refused with the nearer bound."""
+    assert refusal(guard(), intent(lots=lots)) == (Reason.ORDER_LOTS, limit, lots)
+
+
+@pytest.mark.parametrize(("ticks", "limit"), [(0, 1), (-3, 1), (10**15 + 1, 10**15)])
+def test_ticks_within_the_instrument(ticks: int, limit: int) -> None:
+    """A price the venue does not know is refused before anything is computed from it."""
+    assert refusal(guard(), intent(ticks=ticks)) == (Reason.OFF_GRID, limit, ticks)
+
+
+@pytest.mark.parametrize(
+    ("ticks", "distance"), [(1_010_050, None), (1_010_051, 101), (990_050, None), (990_049, 101)]
+)
+def test_price_distance(ticks: int, distance: int | None) -> None:
+    """Up to 100 basis points from the mid of 10,000.50 pass, a tick more does not."""
+    order = intent(ticks=ticks, lots=1)
+    if distance is None:
+        passes(guard(), order)
+    else:
+        assert refusal(guard(), order) == (Reason.PRICE_DISTANCE, 100, distance)
+
+
+def test_price_distance_is_from_its_own_instrument() -> None:
+    """Another venue's prices say nothing of this one's."""
+    made = guard()
+    made.on_message(top(1, 2_000_000, 2_000_100), SECOND)
+    passes(made, intent("a", 0, lots=1))
+    assert refusal(made, intent("b", 1, lots=1))[0] is Reason.PRICE_DISTANCE
+
+
+def test_no_market() -> None:
+    """No top, a top that is not LIVE and a one-sided one are no market; value is the state."""
+    made = RiskGuard(4, MARKET, CONFIG)
+    live = BookState.LIVE
+    assert refusal(made, intent("a")) == (Reason.NO_MARKET, live, 0)
+    made.on_message(top(0, state=BookState.CROSSED), SECOND)
+    assert refusal(made, intent("b")) == (Reason.NO_MARKET, live, BookState.CROSSED)
+    made.on_message(top(0, bid_ticks=0), SECOND)
+    assert refusal(made, intent("c")) == (Reason.NO_MARKET, live, live)
+
+
+def test_stale_market() -> None:
+    """A top two seconds old passes, a nanosecond more is stale."""
+    passes(guard(), intent("a"), SECOND + 2000 * MS)
+    late_ns = 2000 * MS + 1
+    assert refusal(guard(), intent("b"), SECOND + late_ns) == (
+        Reason.STALE_MARKET,
+        2000 * MS,
+        late_ns,
+    )
+
+
+def test_position_counts_what_is_in_flight_over_all_venues() -> None:
+    """Three buys of 0.08 on three venues reach 0.24; 0.011 more would be 0.251, over 0.25."""
+    made = guard()
+    for number in range(3):
+        passes(made, intent(str(number), number, lots=80))
+    order = intent("x", lots=11)
+    assert refusal(made, order) == (Reason.POSITION, POSITION_MAX, 251 * LOT_UNITS)
+    passes(made, intent("y", lots=10))
+
+
+def test_position_is_the_worst_of_each_side() -> None:
+    """Sells in flight do not make room for buys: they may never fill."""
+    made = guard()
+    for number in range(3):
+        passes(made, intent(str(number), number, SELL, lots=80))
+    passes(made, intent("x", 0, BUY, lots=90))
+
+
+def test_an_order_that_takes_a_position_back_passes_and_one_beyond_does_not() -> None:
+    """Long by 0.3, more than allowed: selling 0.09 passes, buying anything does not."""
+    made = guard()
+    for number in range(3):
+        made.on_message(fill(intent("old"), 100, f"t{number}"), SECOND)
+    passes(made, intent("a", 0, SELL, lots=90))
+    order = intent("b", lots=1)
+    assert refusal(made, order) == (Reason.POSITION, POSITION_MAX, 301 * LOT_UNITS)
+
+
+def test_an_overshoot_to_the_other_side_is_a_position_too() -> None:
+    """Short by 0.2 with buys for 0.38 in flight could end long by 0.18; 0.08 more is too much."""
+    made = guard()
+    for number in range(2):
+        made.on_message(fill(intent("old", side=SELL), 100, f"t{number}"), SECOND)
+    for number in range(4):
+        order = intent(str(number), 0, BUY, lots=95)
+        passes(made, order)
+        if number < 2:
+            made.on_message(fill(order, 95, f"f{number}"), SECOND)
+            made.on_message(event(order, OrderState.FILLED, 95), SECOND)
+    assert refusal(made, intent("x", lots=80)) == (Reason.POSITION, POSITION_MAX, 260 * LOT_UNITS)
+
+
+@pytest.mark.parametrize("state", sorted(FINAL))
+def test_an_order_that_ends_releases_what_did_not_fill(state: OrderState) -> None:
+    """30 of 90 lots filled are position, the 60 others are free again; a late fill still counts."""
+    made = guard()
+    order = intent("a", lots=90)
+    passes(made, order)
+    made.on_message(fill(order, 30, "t1"), SECOND)
+    made.on_message(event(order, state, 30), SECOND)
+    assert made.open_work() == 0
+    for number in range(2):
+        passes(made, intent(f"b{number}", lots=99))
+    assert refusal(made, intent("c", lots=23)) == (Reason.POSITION, POSITION_MAX, 251 * LOT_UNITS)
+    made.on_message(fill(order, 10, "late"), SECOND)
+    assert refusal(made, intent("d", lots=13)) == (Reason.POSITION, POSITION_MAX, 251 * LOT_UNITS)
+
+
+def test_a_trade_told_twice_is_one_position() -> None:
+    """The same trade id of a venue counts once; of another venue it is another trade."""
+    made = guard()
+    for venue in (0, 0, 1):
+        made.on_message(fill(intent("old", venue), 80, "t"), SECOND)
+    assert refusal(made, intent("a", lots=91)) == (Reason.POSITION, POSITION_MAX, 251 * LOT_UNITS)
+
+
+def test_open_orders() -> None:
+    """The fifth order that is not final is one too many."""
+    made = guard()
+    for number in range(4):
+        passes(made, intent(str(number), lots=1))
+    assert refusal(made, intent("x", lots=1)) == (Reason.UNRESOLVED_ORDER, 4, 4)
+
+
+def test_an_unknown_order_blocks_its_instrument_until_evidence() -> None:
+    """UNKNOWN keeps its reservation and stops that instrument only; any evidence frees it."""
+    made = guard()
+    order = intent("a", lots=90)
+    passes(made, order)
+    made.on_message(event(order, OrderState.UNKNOWN), SECOND)
+    assert refusal(made, intent("b", lots=1)) == (Reason.UNRESOLVED_ORDER, 0, 1)
+    passes(made, intent("c", 1, lots=90))
+    assert refusal(made, intent("d", 1, lots=71))[0] is Reason.POSITION
+    made.on_message(event(order, OrderState.ACKNOWLEDGED), SECOND)
+    passes(made, intent("e", lots=1))
+    made.on_message(event(order, OrderState.UNKNOWN), SECOND)
+    made.on_message(event(order, OrderState.REJECTED, reason=Reason.NEVER_ARRIVED), SECOND)
+    passes(made, intent("f", lots=90))
+
+
+def test_duplicate() -> None:
+    """A name used before is refused, also after its order ended; refused names may come again."""
+    made = guard()
+    order = intent("a", lots=1)
+    passes(made, order)
+    made.on_message(event(order, OrderState.CANCELLED), SECOND)
+    assert refusal(made, order) == (Reason.DUPLICATE, 0, 1)
+    assert refusal(made, intent("b", lots=0))[0] is Reason.ORDER_LOTS
+    passes(made, intent("b", lots=1))
+
+
+def test_a_refused_repeat_does_not_release_the_first() -> None:
+    """A venue's DUPLICATE is about the second command; the first one may still fill."""
+    made = guard()
+    order = intent("a", lots=90)
+    passes(made, order)
+    made.on_message(event(order, OrderState.REJECTED, reason=Reason.DUPLICATE), SECOND)
+    assert made.open_work() == 1
+
+
+def test_expired() -> None:
+    """An intent later than it was wanted is refused."""
+    passes(guard(), intent("a", expires_ns=SECOND))
+    late = intent("b", expires_ns=SECOND - 1)
+    assert refusal(guard(), late) == (Reason.EXPIRED, SECOND - 1, SECOND)
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        (intent(instrument=3), (Reason.UNKNOWN_INSTRUMENT, 2, 3)),
+        (intent(instrument=-1), (Reason.UNKNOWN_INSTRUMENT, 2, -1)),
+        (intent(instrument=1, venue=2), (Reason.UNKNOWN_INSTRUMENT, 1, 2)),
+        (intent(side=2), (Reason.MALFORMED, BUY, 2)),
+    ],
+)
+def test_orders_for_nothing_that_is(order: OrderIntent, expected: tuple[Reason, int, int]) -> None:
+    """No such instrument, an instrument of another venue, no such side."""
+    assert refusal(guard(), order) == expected
+
+
+def test_kill_switch() -> None:
+    """ON refuses all and says HALT once, cancels pass; OFF lets orders through again."""
+    made = guard()
+    (halt,) = made.on_message(KillSwitch(0, 1, 3, True), SECOND)
+    assert halt == RiskLevel(4, 1, 3, Risk.HALT, Reason.KILLED)
+    assert made.on_message(KillSwitch(0, 2, 3, True), SECOND) == ()
+    assert refusal(made, intent("a")) == (Reason.KILLED, 0, 1)
+    (cancel,) = made.on_message(CancelIntent(9, 1, 5, "a", 9, 0, 0), SECOND)
+    assert isinstance(cancel, CancelCommand)
+    assert (cancel.client_order_id, cancel.bot, cancel.received_ns) == ("a", 9, 5)
+    (normal,) = made.on_message(KillSwitch(0, 3, 4, False), SECOND)
+    assert isinstance(normal, RiskLevel)
+    assert (normal.level, normal.reason) == (Risk.NORMAL, Reason.NONE)
+    passes(made, intent("a"))
+
+
+def test_draining() -> None:
+    """While draining nothing new passes."""
+    made = guard()
+    made.on_message(Drain(0, 1, 0), SECOND)
+    assert refusal(made, intent()) == (Reason.DRAINING, 0, 1)
+
+
+def test_huge_numbers_are_refused_in_64_bits() -> None:
+    """The largest order a message can carry is refused with values a message can carry."""
+    made = RiskGuard(4, market(lots_max=10**15), CONFIG)
+    (out,) = made.on_message(intent(lots=10**15, ticks=10**15), SECOND)
+    assert isinstance(out, OrderRefused)
+    assert out.reason is Reason.ORDER_NOTIONAL
+    assert encode(out)
+
+
+def test_memories_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the newest names and trades are kept."""
+    monkeypatch.setattr(risk_module, "IDS_MAX", 3)
+    monkeypatch.setattr(risk_module, "TRADES_MAX", 3)
+    made = guard()
+    for number in range(20):
+        order = intent(str(number), side=(BUY, SELL)[number % 2], lots=1)
+        passes(made, order)
+        made.on_message(fill(order, 1, f"t{number}"), SECOND)
+        made.on_message(event(order, OrderState.FILLED, 1), SECOND)
+    assert refusal(made, intent("19", lots=1))[0] is Reason.DUPLICATE
+    assert len(made.snapshot()) < 400
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[tuple[AnyMessage, int]]:
+    """Tops, intents, events and fills of them, in any order that may be."""
+    now_ns, stream, orders = SECOND, [], [intent("first")]
+    for _ in range(draw(st.integers(0, 40))):
+        now_ns += draw(st.integers(0, 900 * MS))
+        order = draw(st.sampled_from(orders))
+        kind = draw(st.integers(0, 5))
+        if kind <= 1:
+            name = str(draw(st.integers(0, 30)))
+            side = draw(st.sampled_from((BUY, SELL)))
+            lots = draw(st.integers(1, 110))
+            order = intent(name, draw(st.integers(0, 2)), side, 1_000_000, lots, None, 10**15)
+            orders.append(order)
+            stream.append((order, now_ns))
+        elif kind == 2:
+            stream.append((event(order, draw(st.sampled_from(OrderState))), now_ns))
+        elif kind == 3:
+            trade = str(draw(st.integers(0, 50)))
+            stream.append((fill(order, draw(st.integers(1, order.lots)), trade), now_ns))
+        elif kind == 4:
+            stream.append((KillSwitch(0, 1, 0, draw(st.booleans())), now_ns))
+        for number in range(3):
+            stream.append((top(number, received_ns=now_ns), now_ns))
+    return stream
+
+
+@given(streams(), st.integers(0, 100))
+def test_restored_it_goes_on_the_same(stream: list[tuple[AnyMessage, int]], cut: int) -> None:
+    """A snapshot in the middle of anything gives the same outputs and the same state."""
+    holds_over_restore(guard, stream, cut)
+
+
+@given(streams())
+def test_no_storm_exceeds_the_limit_when_all_in_flight_fills(
+    stream: list[tuple[AnyMessage, int]],
+) -> None:
+    """Counted slowly from outside: position plus all approved and unfinished stays in the limit."""
+    made = guard()
+    open_orders: dict[str, tuple[OrderIntent, int]] = {}
+    for message, now_ns in stream:
+        if hasattr(message, "trade_id"):
+            continue  # fills of orders never approved may take the position anywhere
+        (out,) = made.on_message(message, now_ns) or (None,)
+        if isinstance(out, OrderCommand):
+            open_orders[out.intent.client_order_id] = (out.intent, out.intent.lots)
+        name = getattr(message, "client_order_id", "")
+        if getattr(message, "state", None) in FINAL and name in open_orders:
+            del open_orders[name]
+        for side in (BUY, SELL):
+            units = sum(lots for order, lots in open_orders.values() if order.side == side)
+            assert units * LOT_UNITS <= POSITION_MAX
+        assert len(open_orders) == made.open_work() <= CONFIG.orders_open_max

@@ -13,7 +13,7 @@ import msgspec
 
 from engine.component import NOTHING, Component, Outputs
 from engine.config import ScannerConfig
-from engine.instruments import Instrument, Instruments
+from engine.instruments import PPM, Instrument, Instruments
 from engine.messages import (
     AnyMessage,
     BookState,
@@ -277,9 +277,11 @@ def _orderable(instrument: Instrument, ticks: int, lots: int) -> bool:
 
 def _profit(pair: Pair, buying: Depth, selling: Depth, buy_lots: int, sell_lots: int) -> int:
     """What taking these lots off both books leaves, fees rounded up, exact in quote units."""
+    buy, sell = pair.buy, pair.sell
     _, buy_cost = sweep(buying.pairs[PAIR_BYTES * buying.levels :], buy_lots)
     _, sell_cost = sweep(selling.pairs[: PAIR_BYTES * selling.levels], sell_lots)
-    paid, received = pair.buy.notional(buy_cost, 1), pair.sell.notional(sell_cost, 1)
-    paid += pair.buy.fee(buy_cost, 1, pair.buy.taker_fee_ppm)
-    received -= pair.sell.fee(sell_cost, 1, pair.sell.taker_fee_ppm)
+    paid = buy_cost * buy.quote_units_per_tick_lot
+    received = sell_cost * sell.quote_units_per_tick_lot
+    paid -= -paid * buy.taker_fee_ppm // PPM
+    received += -received * sell.taker_fee_ppm // PPM
     return received - paid

@@ -20,6 +20,7 @@ from engine.venues.kraken_v1 import KrakenV1Handler
 from engine.venues.simulated import SimulatedHandler
 
 VIEW_ACTOR = "api"
+SOLO_ACTOR = "solo"
 
 HANDLERS: dict[str, type[Handler]] = {
     "simulated": SimulatedHandler,
@@ -53,6 +54,18 @@ def build(
     return [
         _component(config, topology, instruments, number) for number in topology.in_actor(actor)
     ]
+
+
+def solo_topology(config: Config) -> Topology:
+    """The same components and numbers, all in one actor."""
+    spread = topology_of(config)
+    return Topology(spread.names, spread.kinds, [SOLO_ACTOR] * len(spread.names))
+
+
+def build_all(config: Config, topology: Topology, instruments: Instruments) -> list[Component]:
+    """All components, in the topology's order."""
+    numbers = range(1, len(topology.names) + 1)
+    return [_component(config, topology, instruments, number) for number in numbers]
 
 
 def _component(

@@ -36,7 +36,7 @@ from engine.messages import (
     Started,
 )
 from engine.orders.lifecycle import FINAL
-from engine.units import INT64_MAX, parse_decimal
+from engine.units import INT64_MAX, parse_limit
 
 MS = 1_000_000
 BPS = 10_000
@@ -360,8 +360,8 @@ def _limits(instrument: Instrument, instruments: Instruments, config: RiskConfig
         instrument.ticks_min,
         instrument.ticks_max,
         instrument.notional_min_units,
-        parse_decimal(config.order_notional_max, instruments.decimals(instrument.quote)),
+        parse_limit(config.order_notional_max, instruments.decimals(instrument.quote)),
         INT64_MAX
         if position_max is None
-        else parse_decimal(position_max, instruments.decimals(instrument.base)),
+        else parse_limit(position_max, instruments.decimals(instrument.base)),
     )

@@ -103,8 +103,8 @@ class Host:
         self._actor = topology.actor(components[0].sender)
         self._routes: dict[object, Route] = {}
 
-    def step(self, message: AnyMessage, raw: bytes | None, now_ns: int) -> int:
-        """Take one message from outside through its whole cascade; how many messages came out.
+    def step(self, message: AnyMessage, raw: bytes | None, now_ns: int) -> list[AnyMessage]:
+        """Take one message from outside through its whole cascade; the messages that came out.
 
         Raises `ComponentFailed` when a component raises: then nothing of this step left.
         """
@@ -112,7 +112,7 @@ class Host:
         outputs = self.cascade(message, now_ns)
         if outputs:
             self._let_out(outputs, now_ns)
-        return len(outputs)
+        return outputs
 
     def cascade(self, message: AnyMessage, now_ns: int) -> list[AnyMessage]:
         """All outputs of this host's components on a message, in order; changes only their state."""

@@ -87,6 +87,14 @@ def parse_decimal(text: str | bytes, decimals: int, rounding: Round = Round.NONE
     return in_range(divide(digits, 10 ** (places - decimals), rounding, grid))
 
 
+def parse_limit(text: str, decimals: int) -> int:
+    """A limit in units: like `parse_decimal`, but one beyond 64 bits is the largest there is."""
+    try:
+        return parse_decimal(text, decimals, Round.DOWN)
+    except RangeError:
+        return INT64_MAX
+
+
 def format_decimal(value: int, decimals: int) -> str:
     """150 with 2 decimals is '1.50'; always `decimals` places."""
     if decimals == 0:

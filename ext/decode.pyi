@@ -15,5 +15,7 @@ class Grid:
         """A price as ticks; raises OffGrid or ValueError."""
     def lots(self, quantity: str) -> int:
         """A quantity as lots; raises OffGrid or ValueError."""
-    def apply(self, book: Book, side: int, levels: list[tuple[str, ...]]) -> None:
+    def apply(
+        self, book: Book, side: int, levels: list[tuple[str, str]] | list[tuple[str, ...]]
+    ) -> None:
         """Set one side's levels from (price, quantity, ...) tuples of strings, in order."""

@@ -24,6 +24,7 @@ from engine.messages import (
 )
 from engine.routes import Topology
 from engine.runtime import Host, Recorder, Target, Timers
+from engine.venue import Venue
 
 NEVER = 1 << 62
 CONNECTION = 0
@@ -103,27 +104,25 @@ class Simulation:
         self._timers = Timers()
         self._sequence = 0
         self._due: list[tuple[int, int]] = []
-        self._venue_of = {
-            instrument: venue
-            for venue in followers
-            for instrument in self._instruments_of(components, venue)
-        }
-
-    @staticmethod
-    def _instruments_of(components: Sequence[Component], venue: int) -> list[int]:
-        return [
-            instrument.id
+        self._venues = {
+            instrument.id: instrument.venue
             for component in components
-            if component.kind == "venue" and component.venue == venue  # type: ignore[attr-defined]
-            for instrument in component.instruments.of_venue(venue)  # type: ignore[attr-defined]
-        ]
+            if isinstance(component, Venue)
+            for instrument in component.instruments
+        }
 
     def _number(self) -> int:
         self._sequence += 1
         return self._sequence
 
     def _step(self, message: AnyMessage) -> None:
-        self.host.step(message, None, self.now_ns)
+        outputs = self.host.step(message, None, self.now_ns)
+        if self._followers:
+            for output in outputs:
+                if isinstance(output, Depth):
+                    follower = self._followers.get(self._venues[output.instrument])
+                    if follower is not None:
+                        follower.follow(output)
 
     def run(self, begin_ns: int, end_ns: int) -> None:
         """From `begin_ns` to `end_ns`, then drain: one more second with nothing new begun."""

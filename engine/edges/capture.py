@@ -8,9 +8,8 @@ out of order (snapshots first); they are sorted by time. `describe` reads the in
 import base64
 import gzip
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -84,59 +83,44 @@ class Capture(NamedTuple):
 
 
 def describe(path: Path) -> Capture:
-    """Protocol and instruments of a capture; raises CaptureError where it does not say them."""
+    """Protocol and instruments of a capture; raises CaptureError where it does not say them.
+
+    The grid is what the frames are written with: Kraken's checksum is over those digits, and old
+    orders may rest on a finer grid than the venue's metadata gives today.
+    """
     exchange = ""
-    metadata: dict[str, Any] = {}
-    subscribed: list[str] = []
+    symbols: dict[str, str] = {}
+    grids: dict[str, tuple[str, str]] = {}
     for line in _lines(path):
         if line.t == "header":
             exchange = line.exchange
-        elif line.t == "http" and ("AssetPairs" in line.url or "exchangeInfo" in line.url):
-            metadata = msgspec.json.decode(line.data)
-        elif line.t == "send" and exchange == "KRAKEN":
-            sent = msgspec.json.decode(line.data)
-            if sent.get("subscription", {}).get("name") == "book":
-                subscribed += sent["pair"]
-        elif line.t == "connect" and "streams=" in line.addr:
-            streams = line.addr.partition("streams=")[2].split("/")
-            subscribed += [s.partition("@")[0].upper() for s in streams if "@depth" in s]
+        elif line.t == "http" and "exchangeInfo" in line.url:
+            symbols = {
+                market["symbol"]: f"{market['baseAsset']}/{market['quoteAsset']}"
+                for market in msgspec.json.decode(line.data)["symbols"]
+            }
+        elif line.t == "http" and "/depth?symbol=" in line.url:
+            native = line.url.partition("symbol=")[2].partition("&")[0]
+            level = msgspec.json.decode(line.data)["bids"][0]
+            grids[native] = (_step(level[0]), _step(level[1]))
+        elif exchange == "KRAKEN" and line.t == "recv" and '"as":[[' in line.data[:80]:
+            parts = msgspec.json.decode(line.data)
+            level = parts[1]["as"][0]
+            symbols[parts[-1]] = parts[-1]
+            grids[parts[-1]] = (_step(level[0]), _step(level[1]))
     if exchange not in PROTOCOLS:
         known = ", ".join(PROTOCOLS)
         raise CaptureError(f"{path}: captures of {known} can be replayed, not of {exchange!r}")
-    found = _kraken(metadata) if exchange == "KRAKEN" else _binance(metadata)
-    missing = [native for native in subscribed if native not in found]
-    if missing or not subscribed:
+    missing = [native for native in grids if native not in symbols]
+    if missing or not grids:
         raise CaptureError(f"{path}: no instrument data for {missing or 'any book'}")
-    return Capture(PROTOCOLS[exchange], tuple(found[native] for native in subscribed))
+    return Capture(
+        PROTOCOLS[exchange],
+        tuple(CapturedInstrument(n, symbols[n], *grid) for n, grid in grids.items()),
+    )
 
 
-def _kraken(metadata: dict[str, Any]) -> dict[str, CapturedInstrument]:
-    found = {}
-    for pair in metadata.get("result", {}).values():
-        native = pair.get("wsname")
-        if native:
-            found[native] = CapturedInstrument(
-                native, native, _step(pair["pair_decimals"]), _step(pair["lot_decimals"])
-            )
-    return found
-
-
-def _binance(metadata: dict[str, Any]) -> dict[str, CapturedInstrument]:
-    found = {}
-    for market in metadata.get("symbols", []):
-        filters = {f["filterType"]: f for f in market["filters"]}
-        found[market["symbol"]] = CapturedInstrument(
-            market["symbol"],
-            f"{market['baseAsset']}/{market['quoteAsset']}",
-            _trim(filters["PRICE_FILTER"]["tickSize"]),
-            _trim(filters["LOT_SIZE"]["stepSize"]),
-        )
-    return found
-
-
-def _step(decimals: int) -> str:
-    return f"{Decimal(1).scaleb(-decimals):f}"
-
-
-def _trim(number: str) -> str:
-    return f"{Decimal(number).normalize():f}"
+def _step(number: str) -> str:
+    """The grid a number is written on: one in its last decimal place."""
+    places = len(number.partition(".")[2])
+    return "0." + "0" * (places - 1) + "1" if places else "1"

@@ -61,6 +61,8 @@ class Counter(IntEnum):
     SEGMENTS = 21
     THREAD_CPU_NS = 22
     UNACKNOWLEDGED = 23
+    FEEDS_PLAYING = 24
+    FEEDS_ENDED = 25
 
 
 class Stage(IntEnum):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engine.config import Config
 from engine.edges.capture import CapturedFrame, read_capture
+from engine.edges.directory import Counter
 from engine.edges.loop import ActorLoop
 from engine.edges.venue_socket import Sockets, VenueSocket
 from engine.messages import AnyMessage, Connected, Frame, Reason
@@ -29,6 +30,12 @@ class ReplayFeed:
 
     async def play(self) -> None:
         """Give every frame to the step; between bursts the event loop has its turn."""
+        page = self._loop.page
+        page.add(Counter.FEEDS_PLAYING, 1)
+        await self._play()
+        page.add(Counter.FEEDS_ENDED, 1)
+
+    async def _play(self) -> None:
         loop = self._loop
         event_loop = asyncio.get_running_loop()
         loop.inject(Connected(0, loop.next_shell_sequence(), 0, self.venue, 0))
@@ -74,11 +81,6 @@ class Feeds:
         self.sockets.open()
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(replay.play()) for replay in self.replays]
-
-    @property
-    def finished(self) -> bool:
-        """Whether every recording has been played to its end."""
-        return bool(self._tasks) and all(task.done() for task in self._tasks)
 
     def perform(self, effect: AnyMessage) -> Reason:
         """See `engine.edges.loop.Gateway`."""

@@ -293,7 +293,7 @@ class ActorLoop:
         produced = self.host.step(message, data, now_ns)
         page.record(Stage.STEP, self.directory.now_ns() - now_ns)
         page.add(Counter.MESSAGES_IN, 1)
-        page.add(Counter.MESSAGES_OUT, produced)
+        page.add(Counter.MESSAGES_OUT, len(produced))
         if page.first_step_ns == 0 and not isinstance(message, (Started, KillSwitch)):
             page.first_step_ns = time.monotonic_ns()
 

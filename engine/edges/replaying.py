@@ -1,0 +1,151 @@
+"""`orchestrator replay`: a capture or a tape through the engine, or a run's folder once more.
+
+A capture needs no configuration: its instruments are read out of it. Whatever is played, the run is
+then run again from what its actors recorded, and both must agree.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from engine.config import Config, ConfigError, instruments_of, parse
+from engine.edges.capture import Capture, CaptureError, describe
+from engine.edges.journal import JournalError
+from engine.edges.verification import ActorVerdict, verify_run
+from engine.units import split_decimal
+from engine.venue import Counts, VenueState
+
+Play = Callable[[Config, str], tuple[Path, list[Counts]]]
+
+
+def capture_config(path: Path, speed: float) -> str:
+    """A configuration that plays one capture: its own instruments, no bot. Raises CaptureError."""
+    capture = describe(path)
+    name = capture.protocol.replace("_", "-")
+    lines = [
+        'name = "replay"',
+        'state_dir = "runs"',
+        "[api]",
+        "port = 0",
+        "[[venues]]",
+        f'name = "{name}"',
+        'kind = "replay"',
+        f'protocol = "{capture.protocol}"',
+        f'path = "{path.absolute()}"',
+        f"speed = {speed:g}" if speed % 1 else f"speed = {speed:.1f}",
+        "stale_ms = 600000",
+    ]
+    for found in capture.instruments:
+        lines += [
+            "[[instruments]]",
+            f'venue = "{name}"',
+            f'symbol = "{found.symbol}"',
+            f'native = "{found.native}"',
+            f'tick_size = "{found.tick_size}"',
+            f'lot_size = "{found.lot_size}"',
+        ]
+    lines.append("[assets]")
+    lines += [f"{asset} = {places}" for asset, places in _assets(capture).items()]
+    return "\n".join(lines) + "\n"
+
+
+def _assets(capture: Capture) -> dict[str, int]:
+    """Enough decimals for every lot and every tick times lot."""
+    needed: dict[str, int] = {}
+    for found in capture.instruments:
+        base, _, quote = found.symbol.partition("/")
+        lot_places = split_decimal(found.lot_size)[1]
+        tick_places = split_decimal(found.tick_size)[1]
+        needed[base] = max(needed.get(base, 0), lot_places)
+        needed[quote] = max(needed.get(quote, 0), lot_places + tick_places)
+    return needed
+
+
+def replay_path(path: Path, runtime: str, speed: float) -> int:
+    """See the module; 0 when everything agrees. Prints what was played and verified."""
+    try:
+        if path.is_dir():
+            return _verify_folder(path)
+        if path.suffix == ".parquet":
+            text = _tape_config(path, speed)
+        else:
+            text = capture_config(path, speed)
+        config = parse(text, str(path))
+        started = time.monotonic()
+        folder, counts = _play(runtime)(config, text)
+        _print_counts(config, counts, time.monotonic() - started)
+        return _verify_folder(folder)
+    except (CaptureError, ConfigError, JournalError) as error:
+        sys.stderr.write(f"orchestrator: {error}\n")
+        return 2
+
+
+def _play(runtime: str) -> Play:
+    if runtime == "cluster":
+        from actors.replay import play_in_cluster  # Ray loads only here
+
+        return play_in_cluster
+    from engine.edges.solo import play_in_solo
+
+    return play_in_solo
+
+
+def _tape_config(path: Path, speed: float) -> str:
+    """The configuration of the run beside the tape, its venues replayed from the tape."""
+    beside = path.parent / "config.toml"
+    if not beside.exists():
+        raise CaptureError(f"{path}: the config.toml of its run is expected beside the tape")
+    config = parse(beside.read_text(), str(beside))
+    venues = [
+        msgspec.structs.replace(venue, kind="replay", path=str(path.absolute()), speed=speed)
+        for venue in config.venues
+    ]
+    replayed = msgspec.structs.replace(
+        config,
+        venues=tuple(venues),
+        bots=(),
+        placement={},
+        api=msgspec.structs.replace(config.api, port=0),
+    )
+    return msgspec.toml.encode(msgspec.to_builtins(replayed)).decode()
+
+
+def _print_counts(config: Config, counts: list[Counts], elapsed_s: float) -> None:
+    for venue, count in zip(config.venues, counts, strict=True):
+        sys.stdout.write(
+            f"{venue.name}: {count.frames} frames in {elapsed_s:.1f} s, "
+            f"{count.checksums} checksums verified, {count.checksums_failed} failed, "
+            f"{count.gaps} gaps, {count.crossed} crossed, {count.malformed} malformed\n"
+        )
+
+
+def counts_in(snapshot: bytes) -> Counts:
+    """A venue's counts out of its component's snapshot."""
+    return msgspec.msgpack.decode(snapshot, type=VenueState).counts
+
+
+def _verify_folder(folder: Path) -> int:
+    path = folder / "config.toml"
+    if not path.exists():
+        raise CaptureError(f"{folder}: no config.toml in it: not the folder of a run")
+    config = parse(path.read_text(), str(path))
+    assert len(instruments_of(config)) == len(config.instruments)
+    verdicts = verify_run(config, folder)
+    for verdict in verdicts:
+        sys.stdout.write(_line(verdict) + "\n")
+        for difference in verdict.differences:
+            sys.stdout.write(f"  DIFFERS: {difference}\n")
+    good = not any(verdict.differences for verdict in verdicts)
+    words = "the same outputs, message for message" if good else "OTHER outputs"
+    sys.stdout.write(f"{folder}: run again from its recordings it gives {words}\n")
+    return 0 if good else 1
+
+
+def _line(verdict: ActorVerdict) -> str:
+    return (
+        f"{verdict.actor}: {verdict.epochs} epochs, {verdict.inputs} inputs run again, "
+        f"{verdict.outputs} outputs, {verdict.witnessed} of them witnessed by others"
+    )

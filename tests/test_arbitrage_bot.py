@@ -263,6 +263,26 @@ def test_names_are_not_repeated_over_restarts() -> None:
     assert len(names) == 6
 
 
+def test_a_restored_bot_names_what_the_first_would_have() -> None:
+    """The start of another epoch changes no name: what is done again is the same order."""
+    first = bot()
+    for leg in intents(first.on_message(opportunity(), SECOND)):
+        end(first, leg, 0, SECOND)
+    restored = ArbitrageBot(9, MARKET, CONFIG, "test")
+    restored.restore(first.snapshot())
+    restored.on_message(Started(0, 1, 0, 2), LATER)
+    again = restored.on_message(opportunity(), LATER)
+    assert again == first.on_message(opportunity(), LATER)
+
+
+def test_a_fill_with_legs_still_open_sets_no_timer() -> None:
+    """While the other leg may still fill, nothing is unbalanced yet."""
+    made = bot()
+    buy, _ = intents(made.on_message(opportunity(), SECOND))
+    assert made.on_message(fill(buy, 10, "b"), SECOND) == ()
+    assert made.on_message(event(buy, OrderState.FILLED, 10), SECOND) == ()
+
+
 def test_a_restart_attends_to_what_was_left() -> None:
     """Timers die with the process: the start of an epoch sets them again."""
     first = bot()

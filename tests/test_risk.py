@@ -301,6 +301,23 @@ def test_huge_numbers_are_refused_in_64_bits() -> None:
     assert encode(out)
 
 
+def test_a_restored_guard_counts_what_was_in_flight() -> None:
+    """Reserved and UNKNOWN orders limit and block after a restart as before it."""
+    made = guard()
+    order = intent("a", 1, lots=95)
+    passes(made, order)
+    passes(made, intent("b", 2, lots=95))
+    made.on_message(event(order, OrderState.UNKNOWN), SECOND)
+    restored = RiskGuard(4, MARKET, CONFIG)
+    restored.restore(made.snapshot())
+    assert refusal(restored, intent("c", 1, lots=1)) == (Reason.UNRESOLVED_ORDER, 0, 1)
+    assert refusal(restored, intent("d", lots=70)) == (
+        Reason.POSITION,
+        POSITION_MAX,
+        260 * LOT_UNITS,
+    )
+
+
 def test_memories_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the newest names and trades are kept."""
     monkeypatch.setattr(risk_module, "IDS_MAX", 3)

@@ -19,8 +19,10 @@ from engine.messages import (
     Opportunity,
     OrderEvent,
     OrderIntent,
+    OrderRefused,
     OrderState,
     Reason,
+    SetTimer,
     TimeInForce,
 )
 
@@ -163,6 +165,22 @@ def opportunity(
 ) -> Opportunity:
     """Buy at 10,001.00 on one instrument, sell at 10,100.00 on another."""
     return Opportunity(2, 1, received_ns, number, buy, 1_000_100, lots, sell, 1_010_000, lots, 1)
+
+
+def intents(outputs: tuple[AnyMessage, ...] | list[AnyMessage]) -> list[OrderIntent]:
+    """The orders among outputs."""
+    return [out for out in outputs if isinstance(out, OrderIntent)]
+
+
+def timers(outputs: tuple[AnyMessage, ...]) -> list[SetTimer]:
+    """The timers among outputs."""
+    return [out for out in outputs if isinstance(out, SetTimer)]
+
+
+def refused(order: OrderIntent, reason: Reason = Reason.POSITION) -> OrderRefused:
+    """The guard says no."""
+    name, number = order.client_order_id, order.instrument
+    return OrderRefused(4, 1, SECOND, name, order.bot, number, reason, 0, 1)
 
 
 def run(component: Component, stream: Stream) -> list[AnyMessage]:

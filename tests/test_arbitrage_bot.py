@@ -29,7 +29,19 @@ from engine.messages import (
     TimeInForce,
     TimerFired,
 )
-from tests.streams import MS, SECOND, event, fill, holds_over_restore, market, opportunity, run, top
+from tests.streams import (
+    MS,
+    SECOND,
+    event,
+    fill,
+    holds_over_restore,
+    intents,
+    market,
+    opportunity,
+    refused,
+    timers,
+    top,
+)
 
 MARKET = market()
 CONFIG = BotConfig("arb", "arbitrage", ("BTC/USDT",), cooldown_ms=100, order_ttl_ms=250)
@@ -46,22 +58,6 @@ def bot(instruments: Instruments = MARKET, config: BotConfig = CONFIG) -> Arbitr
     for instrument in instruments:
         made.on_message(top(instrument.id, 999_900 - instrument.id, 1_000_100), SECOND)
     return made
-
-
-def intents(outputs: tuple[AnyMessage, ...] | list[AnyMessage]) -> list[OrderIntent]:
-    """The orders among outputs."""
-    return [out for out in outputs if isinstance(out, OrderIntent)]
-
-
-def timers(outputs: tuple[AnyMessage, ...]) -> list[SetTimer]:
-    """The timers among outputs."""
-    return [out for out in outputs if isinstance(out, SetTimer)]
-
-
-def refused(order: OrderIntent, reason: Reason = Reason.POSITION) -> OrderRefused:
-    """The guard says no."""
-    name, number = order.client_order_id, order.instrument
-    return OrderRefused(4, 1, SECOND, name, order.bot, number, reason, 0, 1)
 
 
 def end(made: ArbitrageBot, order: OrderIntent, filled: int, now_ns: int) -> tuple[AnyMessage, ...]:
@@ -410,11 +406,3 @@ def test_restored_it_goes_on_the_same(
     made, stream, told = day
     outputs = holds_over_restore(lambda: ArbitrageBot(9, MARKET, made.config, "test"), stream, cut)
     assert outputs == told
-
-
-def test_two_bots_share_no_state() -> None:
-    """What one remembers, another does not."""
-    first, second = bot(), bot()
-    run(first, [(opportunity(), SECOND)])
-    assert second.open_work() == 0
-    assert second.memory.resting_until == {}

@@ -183,6 +183,14 @@ def refused(order: OrderIntent, reason: Reason = Reason.POSITION) -> OrderRefuse
     return OrderRefused(4, 1, SECOND, name, order.bot, number, reason, 0, 1)
 
 
+def end(made: Component, order: OrderIntent, filled: int, now_ns: int) -> tuple[AnyMessage, ...]:
+    """A venue fills some of an order, as fills and final event come; the last answer."""
+    if filled:
+        made.on_message(fill(order, filled, f"{order.client_order_id}+"), now_ns)
+    state = OrderState.FILLED if filled == order.lots else OrderState.CANCELLED
+    return made.on_message(event(order, state, filled), now_ns)
+
+
 def run(component: Component, stream: Stream) -> list[AnyMessage]:
     """All outputs of a component on a stream, in order."""
     return [out for message, now_ns in stream for out in component.on_message(message, now_ns)]

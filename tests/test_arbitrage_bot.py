@@ -32,6 +32,7 @@ from engine.messages import (
 from tests.streams import (
     MS,
     SECOND,
+    end,
     event,
     fill,
     holds_over_restore,
@@ -58,14 +59,6 @@ def bot(instruments: Instruments = MARKET, config: BotConfig = CONFIG) -> Arbitr
     for instrument in instruments:
         made.on_message(top(instrument.id, 999_900 - instrument.id, 1_000_100), SECOND)
     return made
-
-
-def end(made: ArbitrageBot, order: OrderIntent, filled: int, now_ns: int) -> tuple[AnyMessage, ...]:
-    """A venue fills some of an order, as fills and final event come; the last answer."""
-    if filled:
-        made.on_message(fill(order, filled, f"{order.client_order_id}+"), now_ns)
-    state = OrderState.FILLED if filled == order.lots else OrderState.CANCELLED
-    return made.on_message(event(order, state, filled), now_ns)
 
 
 def test_an_opportunity_is_two_orders_back_to_back() -> None:

@@ -6,7 +6,7 @@ and what an actor recorded can be run again (`replay`) to exactly the same outpu
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -24,6 +24,7 @@ from engine.messages import (
     OrderCommand,
     OrderEvent,
     OrderRefused,
+    OrderRequest,
     RequestRefused,
     SetTimer,
     Started,
@@ -98,7 +99,6 @@ class Host:
         self.topology = topology
         self.recorder = recorder
         self.outlet = outlet
-        self.outputs = 0
         self._by_number = {c.sender: c for c in components}
         self._actor = topology.actor(components[0].sender)
         self._routes: dict[object, Route] = {}
@@ -106,69 +106,88 @@ class Host:
     def step(self, message: AnyMessage, raw: bytes | None, now_ns: int) -> list[AnyMessage]:
         """Take one message from outside through its whole cascade; the messages that came out.
 
-        Raises `ComponentFailed` when a component raises: then nothing of this step left.
+        An order's request leaves as soon as all that led to it is in the journal, before what else
+        the message causes is worked out. Raises `ComponentFailed` when a component raises.
         """
         self.recorder.record(encode(message) if raw is None else raw, now_ns)
-        outputs = self.cascade(message, now_ns)
-        if outputs:
-            self._let_out(outputs, now_ns)
+        outputs: list[AnyMessage] = []
+        left = 0
+        for output in self._cascade(message, now_ns):
+            outputs.append(output)
+            if type(output) is OrderRequest:
+                self._let_out(outputs[left:], now_ns)
+                left = len(outputs)
+        if len(outputs) > left:
+            self._let_out(outputs[left:] if left else outputs, now_ns)
         return outputs
 
     def cascade(self, message: AnyMessage, now_ns: int) -> list[AnyMessage]:
         """All outputs of this host's components on a message, in order; changes only their state."""
-        pending = [(component, message) for component in self._entry(message)]
-        outputs: list[AnyMessage] = []
+        return list(self._cascade(message, now_ns))
+
+    def _cascade(self, message: AnyMessage, now_ns: int) -> Iterator[AnyMessage]:
+        """Depth first: what follows from an output comes before the output's next sibling."""
+        waiting = [(component, message) for component in reversed(self._entry(message))]
         done = 0
-        while done < len(pending):
-            component, current = pending[done]
-            done += 1
+        while waiting:
+            component, current = waiting.pop()
             try:
                 produced = component.on_message(current, now_ns)
             except Exception as error:
                 name = self.topology.name(component.sender)
                 raise ComponentFailed(f"{name} on {type(current).__name__}: {error!r}") from error
-            for output in produced:
-                outputs.append(output)
-                for local in self.route(output).local:
-                    pending.append((local, output))
+            if not produced:
+                continue
+            yield from produced
+            for output in reversed(produced):
+                local = self.route(output).local
+                if local:
+                    waiting.extend([(component, output) for component in reversed(local)])
+            done += 1
             if done > CASCADE_MAX:
                 raise ComponentFailed(f"more than {CASCADE_MAX} messages follow from {message!r}")
-        return outputs
 
     def _let_out(self, outputs: list[AnyMessage], now_ns: int) -> None:
         """Journal first, in one write; only then publish and perform, in the order produced."""
-        encoded = [encode(output) for output in outputs]
-        durable = [
-            data for output, data in zip(outputs, encoded, strict=True) if type(output) in DURABLE
-        ]
+        durable: list[bytes] = []
+        leaving: list[tuple[AnyMessage, bytes, tuple[Target, ...]]] = []
+        for output in outputs:
+            kind = type(output)
+            targets = () if kind in EFFECTS else self.route(output).targets
+            kept = kind in DURABLE
+            data = encode(output) if kept or targets else b""
+            if kept:
+                durable.append(data)
+            if targets or kind in EFFECTS:
+                leaving.append((output, data, targets))
         if durable:
             self.recorder.append(durable, now_ns)
-        for output, data in zip(outputs, encoded, strict=True):
-            if type(output) in EFFECTS:
-                self.outlet.perform(output)
-                continue
-            targets = self.route(output).targets
+        outlet = self.outlet
+        for output, data, targets in leaving:
             if targets:
-                self.outlet.publish(output, data, targets)
-        self.outputs += len(outputs)
+                outlet.publish(output, data, targets)
+            else:
+                outlet.perform(output)
 
     def _entry(self, message: AnyMessage) -> tuple[Component, ...]:
         """The components that hear a message from outside this host."""
-        key = _key(message)
-        if isinstance(message, TimerFired):
-            component = self._by_number.get(message.component)
+        kind = type(message)
+        if kind is TimerFired:
+            component = self._by_number.get(message.component)  # type: ignore[union-attr]
             return (component,) if component is not None else ()
-        if type(message) in (Started, KillSwitch, Drain):
+        if kind in (Started, KillSwitch, Drain):
             return self.components
-        route = self._routes.get(("entry", key))
+        key = ("entry", _key(message))
+        route = self._routes.get(key)
         if route is None:
             route = Route(hosted(message, self.components, self.topology), ())
-            self._routes["entry", key] = route
+            self._routes[key] = route
         return route.local
 
     def route(self, message: AnyMessage) -> Route:
         """Where an output goes; looked up by type and address, computed once for each."""
-        key = _key(message)
+        kind = type(message)
+        key: object = kind if kind not in _ADDRESS else (kind, _ADDRESS[kind](message))
         route = self._routes.get(key)
         if route is None:
             route = self._make_route(message)

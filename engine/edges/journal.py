@@ -21,7 +21,7 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 _FRAME = struct.Struct("<IIq")
-_TIME = struct.Struct("<q")
+_LENGTH = struct.Struct("<I")
 _HEADER = struct.Struct("<8sqq8x")
 _INBOX_MAGIC = b"COINBOX1"
 _JOURNAL_MAGIC = b"COJRNL01"
@@ -138,12 +138,10 @@ class Segment:
         if end + 4 > self.size:
             raise JournalFull(f"{self.path.file('inbox')} is full at {at} bytes")
         memory = self._memory
-        _TIME.pack_into(memory, at + 8, now_ns)
         memory[begin:end] = raw
-        memory[end : end + 4] = b"\0\0\0\0"  # what follows is the end until the next record
-        checksum = zlib.crc32(raw, now_ns & 0xFFFFFFFF)
-        struct.pack_into("<I", memory, at + 4, checksum)
-        struct.pack_into("<I", memory, at, len(raw))
+        # The file is zeros beyond: until the length stands, a reader sees the end here.
+        _FRAME.pack_into(memory, at, 0, zlib.crc32(raw, now_ns & 0xFFFFFFFF), now_ns)
+        _LENGTH.pack_into(memory, at, len(raw))
         self.inbox_bytes = end
 
     def append(self, records: list[bytes], now_ns: int) -> None:

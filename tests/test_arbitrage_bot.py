@@ -242,8 +242,7 @@ def test_names_are_not_repeated_over_restarts() -> None:
     restored = ArbitrageBot(9, MARKET, CONFIG, "test")
     restored.restore(first.snapshot())
     restored.on_message(Started(0, 1, 0, 2), LATER)
-    for name in list(restored.placed):
-        restored.placed.pop(name)
+    restored.placed.clear()
     again = intents(restored.on_message(opportunity(), LATER))
     afresh = ArbitrageBot(9, MARKET, CONFIG, "test")
     afresh.on_message(Started(0, 1, 0, 1), LATER)

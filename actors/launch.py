@@ -9,7 +9,6 @@ import os
 import secrets
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
@@ -61,7 +60,7 @@ class LaunchError(RuntimeError):
 class Launch:
     """One run in the cluster runtime, from `start` to `stop`."""
 
-    def __init__(self, config: Config, text: str, say: Callable[[str], None]) -> None:
+    def __init__(self, config: Config, text: str) -> None:
         self.config = config
         self.topology = topology_of(config)
         self.run, self.folder = new_run(config, text)
@@ -71,7 +70,6 @@ class Launch:
         self.kill_switch = KillSwitchPage(kill_switch_path(config), create=True)
         self.exchange: ExchangeProcess | None = None
         self.address = ""
-        self._say = say
         self._supervisors = 0
         self._supervisor_standby: object = None
         self._ray: object = None
@@ -111,10 +109,14 @@ class Launch:
     def wait_up(self, timeout_s: float = UP_TIMEOUT_S) -> None:
         """Wait until every actor receives; raises LaunchError naming those that do not."""
         deadline = time.monotonic() + timeout_s
-        while missing := [a for a in self.actors if self.directory.epoch(a) == 0]:
+        while True:
             self.watch()
+            missing = [a for a in self.actors if self.directory.epoch(a) == 0]
+            if not missing and self.address:
+                return
             if time.monotonic() > deadline or self.directory.stop_wanted:
-                raise LaunchError(f"not up after {timeout_s:.0f} s: {', '.join(missing)}")
+                waited_for = ", ".join(missing) or "the control API"
+                raise LaunchError(f"not up after {timeout_s:.0f} s: {waited_for}")
             time.sleep(POLL_S)  # between two looks at the condition
 
     def _write_current(self) -> None:
@@ -281,7 +283,3 @@ class Launch:
                 kill_and_confirm(pid)
         self.directory.remove()
         current_path(self.config.state_dir).unlink(missing_ok=True)
-
-    def tape_folder(self) -> Path:
-        """Where the run's segments and tape are."""
-        return self.folder

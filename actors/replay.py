@@ -15,7 +15,7 @@ from engine.venue import Counts
 
 def play_in_cluster(config: Config, text: str) -> tuple[Path, list[Counts]]:
     """Play to the end and stop; the run's folder and each venue's counts."""
-    launch = Launch(config, text, lambda line: None)
+    launch = Launch(config, text)
     try:
         launch.start()
         launch.wait_up()

@@ -30,7 +30,6 @@ from engine.edges.feeds import open_feeds
 from engine.edges.journal import JournalError
 from engine.edges.loop import ActorLoop, tune_process
 from engine.edges.runs import RECORDER, kill_switch_path
-from engine.instruments import Instruments
 from engine.monitor import Monitor
 
 if TYPE_CHECKING:
@@ -57,7 +56,6 @@ class Shell:
         self._loop: ActorLoop | None = None
         self._thread: threading.Thread | None = None
         self._recording: Recording | None = None
-        self._address = ""
 
     def ready(self) -> int:
         """The process id, once the process is up."""
@@ -115,14 +113,12 @@ class Shell:
             self._start(loop.run_thread)
             return os.getpid()
         monitors = [c for c in components if isinstance(c, Monitor)]
-        serve = self._serve_async(loop, role, monitors[0] if monitors else None, instruments)
+        serve = self._serve_async(loop, role, monitors[0] if monitors else None)
         loop.open()
         self._start(lambda: uvloop.run(serve))
         return os.getpid()
 
-    async def _serve_async(
-        self, loop: ActorLoop, role: Role, monitor: Monitor | None, instruments: Instruments
-    ) -> None:
+    async def _serve_async(self, loop: ActorLoop, role: Role, monitor: Monitor | None) -> None:
         """An actor with sockets: venues' connections, or the control API beside the view."""
         config = parse((Path(role.folder) / "config.toml").read_text(), "config.toml")
         feeds = open_feeds(loop, config, role.exchange)
@@ -131,7 +127,7 @@ class Shell:
             from actors.api.serving import serve_api  # the web framework loads only here
 
             server = asyncio.create_task(
-                serve_api(loop, monitor, instruments, config, role.token, self._at)
+                serve_api(loop, monitor, config.api, role.token, Path(role.folder), "cluster")
             )
         try:
             await loop.run_async()
@@ -141,17 +137,10 @@ class Shell:
                 server.cancel()
                 await asyncio.gather(server, return_exceptions=True)
 
-    def _at(self, address: str) -> None:
-        self._address = address
-
     def _start(self, run: Callable[[], None]) -> None:
         gc.collect()
         self._thread = threading.Thread(target=run, name="component", daemon=True)
         self._thread.start()
-
-    def address(self) -> str:
-        """Where the control API listens; empty before it does, and on other actors."""
-        return self._address
 
     def status(self) -> dict[str, int | str]:
         """What the page says, and why it failed if it did."""

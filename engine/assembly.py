@@ -84,7 +84,8 @@ def _component(
     if kind == "bot":
         bot: BotConfig = config.bots[place]
         return BOTS[bot.kind](number, instruments, bot, config.name)
-    return Monitor(number, instruments)
+    bots = dict(zip(topology.of_kind("bot"), (bot.name for bot in config.bots), strict=True))
+    return Monitor(number, instruments, bots)
 
 
 def _venue(

@@ -1,19 +1,234 @@
-"""PLACEHOLDER until the view lands."""
+"""Keeps the newest of everything worth showing, bounded, for the control API and the live view.
 
-from engine.component import NOTHING, Component
+It hears what others say and says nothing itself: killing it changes nothing.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from engine.component import NOTHING, Component, Outputs
+from engine.instruments import Instruments
+from engine.messages import (
+    AnyMessage,
+    BalanceUpdate,
+    BookTop,
+    Depth,
+    Fill,
+    KillSwitch,
+    Opportunity,
+    OpportunityGone,
+    OrderEvent,
+    OrderRefused,
+    PnL,
+    PositionUpdate,
+    Risk,
+    RiskLevel,
+    VenueStatus,
+)
+from engine.orders.lifecycle import FINAL
+from engine.views import (
+    BalanceView,
+    BookView,
+    FillView,
+    OpportunityView,
+    OrderView,
+    PnLView,
+    PositionView,
+    RefusalView,
+    RiskView,
+    VenueView,
+    Viewer,
+)
+
+ENDED_KEPT = 200
+ORDERS_KEPT = 1000
+FILLS_KEPT = 1000
+REFUSALS_KEPT = 200
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class MonitorState(msgspec.Struct):
+    """The whole state, for a snapshot."""
+
+    sequence: int
+    depths: dict[int, Depth]
+    tops: dict[int, BookTop]
+    venues: dict[int, VenueStatus]
+    live: dict[int, Opportunity]
+    ended: dict[int, tuple[Opportunity, int]]
+    orders: dict[str, OrderEvent]
+    fills: dict[str, Fill]
+    refusals: dict[str, OrderRefused]
+    positions: dict[str, PositionUpdate]
+    balances: dict[str, BalanceUpdate]
+    pnl: dict[str, PnL]
+    level: Risk
+    killed: bool
+    changes: int
 
 
 class Monitor(Component):
+    """The view component; see the module."""
+
     kind = "view"
 
-    def __init__(self, sender, instruments):
+    def __init__(self, sender: int, instruments: Instruments, bots: dict[int, str]) -> None:
         super().__init__(sender)
+        self._viewer = Viewer(instruments, bots)
+        self._state = MonitorState(
+            0, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, Risk.NORMAL, False, 0
+        )
+        self._takers: dict[type, Callable[[Any], None]] = {
+            Depth: self._on_depth,
+            BookTop: self._on_top,
+            VenueStatus: self._on_venue,
+            Opportunity: self._on_opportunity,
+            OpportunityGone: self._on_gone,
+            OrderEvent: self._on_order,
+            Fill: self._on_fill,
+            OrderRefused: self._on_refusal,
+            PositionUpdate: self._on_position,
+            BalanceUpdate: self._on_balance,
+            PnL: self._on_pnl,
+            RiskLevel: self._on_level,
+            KillSwitch: self._on_kill_switch,
+        }
 
-    def on_message(self, message, now_ns):
+    def on_message(self, message: AnyMessage, now_ns: int) -> Outputs:
+        """See `Component.on_message`; it says nothing."""
+        taker = self._takers.get(type(message))
+        if taker is not None:
+            self._state.changes += 1
+            taker(message)
         return NOTHING
 
-    def snapshot(self):
-        return b""
+    def _on_depth(self, message: Depth) -> None:
+        self._state.depths[message.instrument] = message
 
-    def restore(self, data):
-        pass
+    def _on_top(self, message: BookTop) -> None:
+        self._state.tops[message.instrument] = message
+
+    def _on_venue(self, message: VenueStatus) -> None:
+        self._state.venues[message.venue] = message
+
+    def _on_opportunity(self, message: Opportunity) -> None:
+        self._state.live[message.opportunity] = message
+
+    def _on_gone(self, message: OpportunityGone) -> None:
+        seen = self._state.live.pop(message.opportunity, None)
+        if seen is not None:
+            _keep(self._state.ended, message.opportunity, (seen, message.lifetime_ns), ENDED_KEPT)
+
+    def _on_order(self, message: OrderEvent) -> None:
+        orders = self._state.orders
+        orders.pop(message.client_order_id, None)
+        orders[message.client_order_id] = message
+        if len(orders) > ORDERS_KEPT:
+            ended = next((n for n, o in orders.items() if o.state in FINAL), None)
+            if ended is not None:
+                del orders[ended]
+
+    def _on_fill(self, message: Fill) -> None:
+        _keep(self._state.fills, f"{message.venue}/{message.trade_id}", message, FILLS_KEPT)
+
+    def _on_refusal(self, message: OrderRefused) -> None:
+        _keep(self._state.refusals, message.client_order_id, message, REFUSALS_KEPT)
+
+    def _on_position(self, message: PositionUpdate) -> None:
+        self._state.positions[f"{message.base}/{message.quote}"] = message
+
+    def _on_balance(self, message: BalanceUpdate) -> None:
+        self._state.balances[f"{message.venue}/{message.asset}"] = message
+
+    def _on_pnl(self, message: PnL) -> None:
+        self._state.pnl[message.quote] = message
+
+    def _on_level(self, message: RiskLevel) -> None:
+        self._state.level = message.level
+
+    def _on_kill_switch(self, message: KillSwitch) -> None:
+        self._state.killed = message.on
+
+    # --- views ------------------------------------------------------------------------------------
+
+    @property
+    def changes(self) -> int:
+        """Grows whenever anything shown may have changed."""
+        return self._state.changes
+
+    def books(self, levels: int) -> list[BookView]:
+        """Every instrument's best levels."""
+        state = self._state
+        return [
+            self._viewer.book(depth, levels, self._simulated(depth.instrument))
+            for _, depth in sorted(state.depths.items())
+        ]
+
+    def _simulated(self, instrument: int) -> bool:
+        venue = self._viewer.venue_of(instrument)
+        status = self._state.venues.get(venue)
+        return status is None or status.simulated
+
+    def opportunities(self, count: int) -> list[OpportunityView]:
+        """The live ones, then the newest ended."""
+        live = [self._viewer.opportunity(seen, None) for seen in self._state.live.values()]
+        ended = list(self._state.ended.values())[-count:]
+        return live + [self._viewer.opportunity(seen, ns) for seen, ns in reversed(ended)]
+
+    def orders(self, count: int) -> list[OrderView]:
+        """The newest orders first."""
+        newest = list(self._state.orders.values())[-count:]
+        return [self._viewer.order(event) for event in reversed(newest)]
+
+    def fills(self, count: int) -> list[FillView]:
+        """The newest fills first."""
+        newest = list(self._state.fills.values())[-count:]
+        return [self._viewer.fill(fill) for fill in reversed(newest)]
+
+    def refusals(self, count: int) -> list[RefusalView]:
+        """The newest refusals first."""
+        newest = list(self._state.refusals.values())[-count:]
+        return [self._viewer.refusal(refused) for refused in reversed(newest)]
+
+    def positions(self) -> list[PositionView]:
+        """All positions."""
+        return [self._viewer.position(update) for update in self._state.positions.values()]
+
+    def balances(self) -> list[BalanceView]:
+        """All balances."""
+        return [
+            self._viewer.balance(update.venue, update.asset, update.total)
+            for update in self._state.balances.values()
+        ]
+
+    def pnl(self) -> list[PnLView]:
+        """Profit and loss by quote asset."""
+        return [self._viewer.pnl(pnl) for pnl in self._state.pnl.values()]
+
+    def venues(self) -> list[VenueView]:
+        """All venues that have said anything."""
+        return [self._viewer.venue(status) for _, status in sorted(self._state.venues.items())]
+
+    def risk(self) -> RiskView:
+        """Level and kill switch as heard."""
+        return RiskView(level=self._state.level.name, kill_switch=self._state.killed)
+
+    def snapshot(self) -> bytes:
+        """See `Component.snapshot`."""
+        self._state.sequence = self.sequence
+        return msgspec.msgpack.encode(self._state)
+
+    def restore(self, data: bytes) -> None:
+        """See `Component.restore`."""
+        self._state = msgspec.msgpack.decode(data, type=MonitorState)
+        self.sequence = self._state.sequence
+
+
+def _keep(table: dict[Key, Value], key: Key, value: Value, limit: int) -> None:
+    """Add to a table that keeps the newest `limit`."""
+    table[key] = value
+    if len(table) > limit:
+        del table[next(iter(table))]

@@ -1,2 +1,87 @@
-async def serve_api(*args):
-    pass
+"""Serves the control API on an event loop that is already running, beside the view component."""
+
+import socket
+from pathlib import Path
+
+import uvicorn
+from litestar import Litestar
+
+from actors.api.app import create_app
+from actors.api.source import Source
+from engine.config import ApiConfig
+from engine.edges.loop import ActorLoop
+from engine.edges.statistics import Statistics
+from engine.monitor import Monitor
+
+
+class PortTakenError(RuntimeError):
+    """The API's port is used by another program."""
+
+
+def listen(config: ApiConfig) -> socket.socket:
+    """A listening socket of loopback; raises PortTakenError."""
+    family = socket.AF_INET6 if config.host == "::1" else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((config.host, config.port))
+    except OSError as error:
+        listening.close()
+        raise PortTakenError(
+            f"api.port {config.port} cannot be used ({error.strerror}); choose another or 0"
+        ) from error
+    return listening
+
+
+async def serve_app(app: Litestar, listening: socket.socket) -> None:
+    """Serve until cancelled. The listening socket is the caller's."""
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            loop="none",
+            http="httptools",
+            ws="websockets-sansio",
+            ws_max_size=64 * 1024,
+            access_log=False,
+            log_level="warning",
+            lifespan="on",
+            timeout_graceful_shutdown=1,
+        )
+    )
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined,method-assign]
+    try:
+        await server.serve(sockets=[listening])
+    finally:
+        server.should_exit = True
+
+
+def make_source(loop: ActorLoop, monitor: Monitor, runtime: str) -> Source:
+    """What the routes read, from the actor that hosts the view."""
+    topology = loop.host.topology
+    components = {
+        actor: [topology.name(number) for number in topology.in_actor(actor)]
+        for actor in topology.actors
+    }
+    statistics = Statistics(loop.directory, components)
+    return Source(monitor, loop.directory, statistics, loop.kill_switch, runtime)
+
+
+async def serve_api(
+    loop: ActorLoop,
+    monitor: Monitor,
+    config: ApiConfig,
+    token: str,
+    folder: Path,
+    runtime: str,
+) -> None:
+    """Serve the API of a run; its address is written to `api-address` in the run's folder.
+
+    A successor takes the address its predecessor had, so that clients find it again.
+    """
+    address = folder / "api-address"
+    if config.port == 0 and address.exists():
+        config = ApiConfig(config.host, int(address.read_text().rpartition(":")[2]))
+    with listen(config) as listening:
+        host, port = listening.getsockname()[:2]
+        address.write_text(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        await serve_app(create_app(make_source(loop, monitor, runtime), token), listening)

@@ -104,6 +104,7 @@ class Simulation:
         self._timers = Timers()
         self._sequence = 0
         self._due: list[tuple[int, int]] = []
+        self._scheduled: dict[int, int] = {}
         self._venues = {
             instrument.id: instrument.venue
             for component in components
@@ -162,6 +163,9 @@ class Simulation:
                 self._frame(frame.venue, frame.connection, frame.kind, frame.payload, frame.about)
 
     def _advance_exchange(self, venue: int) -> None:
+        if self._scheduled.get(venue, 0) > self.now_ns:
+            return  # a later entry of the queue stands for it
+        self._scheduled.pop(venue, None)
         for connection, payload in self._exchanges[venue].advance(self.now_ns):
             self._frame(venue, connection, 0, payload, "")
         self._schedule(venue)
@@ -171,9 +175,14 @@ class Simulation:
         self._step(Frame(0, self._number(), self.now_ns, venue, connection, kind, payload, about))
 
     def _schedule(self, venue: int) -> None:
+        """One entry of the queue for each time an exchange is due at, not one for each request."""
         due_ns = self._exchanges[venue].next_due_ns()
-        if due_ns < NEVER:
-            heapq.heappush(self._due, (max(due_ns, self.now_ns), venue))
+        if due_ns >= NEVER:
+            return
+        due_ns = max(due_ns, self.now_ns)
+        if due_ns != self._scheduled.get(venue):
+            self._scheduled[venue] = due_ns
+            heapq.heappush(self._due, (due_ns, venue))
 
     def publish(self, message: AnyMessage, encoded: bytes, targets: tuple[Target, ...]) -> None:
         """See `engine.runtime.Outlet`: all components are here, nothing goes elsewhere."""

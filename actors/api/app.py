@@ -1,0 +1,252 @@
+"""The control API: every fact readable, the kill switch and stop guarded by a token. No logic.
+
+It binds to loopback, answers only requests that name a loopback host and come from no foreign page,
+and says what is wrong with a request as an RFC 9457 problem.
+"""
+
+import asyncio
+import hmac
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import msgspec
+from litestar import Litestar, MediaType, Request, Response, WebSocket, get, post, websocket
+from litestar.connection import ASGIConnection
+from litestar.exceptions import HTTPException, ValidationException, WebSocketDisconnect
+from litestar.handlers import BaseRouteHandler
+from litestar.middleware import ASGIMiddleware
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.params import Parameter
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from actors.api.page import PAGE
+from actors.api.source import SECTIONS, Section, Source
+from engine.views import (
+    ActorView,
+    BalanceView,
+    BookView,
+    FillView,
+    HealthView,
+    OpportunityView,
+    OrderView,
+    PnLView,
+    PositionView,
+    Problem,
+    RefusalView,
+    RiskView,
+    StateView,
+    VenueView,
+)
+
+STREAM_EVERY_S = 0.2
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+Rows = Annotated[int, Parameter(ge=1, le=1000, description="At most this many, newest first.")]
+Levels = Annotated[int, Parameter(ge=1, le=100, description="Price levels a side.")]
+
+
+class KillSwitchBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`on: true` stops everything that can raise exposure."""
+
+    on: bool
+
+
+class Done(msgspec.Struct):
+    """What was done."""
+
+    done: str
+
+
+def _problem(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """Any error as a problem document; what is not expected says no more than that."""
+    status, detail, field = 500, "an unexpected error; the engine's log has it", ""
+    if isinstance(error, HTTPException):
+        status, detail = error.status_code, error.detail
+        extra = error.extra
+        if isinstance(error, ValidationException) and isinstance(extra, list) and extra:
+            first = extra[0]
+            if isinstance(first, dict):
+                field, detail = str(first.get("key", "")), str(first.get("message", detail))
+    titles = {400: "Bad request", 401: "Not authorised", 403: "Forbidden", 404: "Not found"}
+    problem = Problem(title=titles.get(status, "Error"), status=status, detail=detail, field=field)
+    return Response(problem, status_code=status, media_type="application/problem+json")
+
+
+class LoopbackOnly(ASGIMiddleware):
+    """Refuses a Host that is not loopback (DNS rebinding) and a browser's foreign Origin."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Check the two headers, then go on."""
+        headers = {key.decode().lower(): value.decode() for key, value in scope["headers"]}
+        host = urlsplit(f"//{headers.get('host', '')}").hostname
+        origin = headers.get("origin")
+        foreign = origin is not None and urlsplit(origin).hostname not in LOOPBACK
+        if host not in LOOPBACK or foreign:
+            problem = Problem(
+                title="Forbidden",
+                status=403,
+                detail="this API answers to pages and hosts of this machine only",
+                field="origin" if foreign else "host",
+            )
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 4403, "reason": "forbidden"})
+                return
+            body = msgspec.json.encode(problem)
+            content = (b"content-type", b"application/problem+json")
+            await send({"type": "http.response.start", "status": 403, "headers": [content]})
+            await send({"type": "http.response.body", "body": body, "more_body": False})
+            return
+        await next_app(scope, receive, send)
+
+
+def create_app(source: Source, token: str) -> Litestar:
+    """The application over a source; `token` is what a changing request must bear."""
+
+    def needs_token(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        given = connection.headers.get("authorization", "")
+        if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+            raise HTTPException(
+                status_code=401, detail="Authorization: Bearer TOKEN is needed to change anything"
+            )
+
+    monitor = source.monitor
+
+    @get("/api/v1/health", sync_to_thread=False)
+    def health() -> HealthView:
+        """Whether the engine is well, and its mode."""
+        return source.health()
+
+    @get("/api/v1/actors", sync_to_thread=False)
+    def actors() -> list[ActorView]:
+        """Every actor's state, queues and latency percentiles."""
+        return source.actors()
+
+    @get("/api/v1/venues", sync_to_thread=False)
+    def venues() -> list[VenueView]:
+        """Every venue's connection and counters."""
+        return monitor.venues()
+
+    @get("/api/v1/books", sync_to_thread=False)
+    def books(levels: Levels = 5) -> list[BookView]:
+        """The best levels of every instrument."""
+        return monitor.books(levels)
+
+    @get("/api/v1/opportunities", sync_to_thread=False)
+    def opportunities(count: Rows = 50) -> list[OpportunityView]:
+        """Crossings: the live ones, then the newest that ended."""
+        return monitor.opportunities(count)
+
+    @get("/api/v1/orders", sync_to_thread=False)
+    def orders(count: Rows = 50) -> list[OrderView]:
+        """The newest orders."""
+        return monitor.orders(count)
+
+    @get("/api/v1/fills", sync_to_thread=False)
+    def fills(count: Rows = 50) -> list[FillView]:
+        """The newest fills."""
+        return monitor.fills(count)
+
+    @get("/api/v1/refusals", sync_to_thread=False)
+    def refusals(count: Rows = 50) -> list[RefusalView]:
+        """The newest intents that the RiskGuard refused."""
+        return monitor.refusals(count)
+
+    @get("/api/v1/positions", sync_to_thread=False)
+    def positions() -> list[PositionView]:
+        """Positions net over venues."""
+        return monitor.positions()
+
+    @get("/api/v1/balances", sync_to_thread=False)
+    def balances() -> list[BalanceView]:
+        """What the Ledger holds, by venue and asset."""
+        return monitor.balances()
+
+    @get("/api/v1/pnl", sync_to_thread=False)
+    def pnl() -> list[PnLView]:
+        """Profit and loss by quote asset."""
+        return monitor.pnl()
+
+    @get("/api/v1/risk", sync_to_thread=False)
+    def risk() -> RiskView:
+        """The RiskGuard's level and the kill switch."""
+        return source.risk()
+
+    @get("/api/v1/state", sync_to_thread=False)
+    def state() -> StateView:
+        """Every section at once, as the stream sends it first."""
+        return StateView(**{name: source.section(name) for name in SECTIONS})  # type: ignore[arg-type]
+
+    @post("/api/v1/kill-switch", guards=[needs_token], status_code=200, sync_to_thread=False)
+    def kill_switch(data: KillSwitchBody) -> RiskView:
+        """Turn the kill switch; it latches, and it takes effect at every gateway's next look."""
+        source.turn_kill_switch(data.on)
+        return source.risk()
+
+    @post("/api/v1/stop", guards=[needs_token], status_code=202, sync_to_thread=False)
+    def stop() -> Done:
+        """Ask the engine to drain and stop."""
+        source.stop()
+        return Done("the engine drains and stops")
+
+    @websocket("/api/v1/stream")
+    async def stream(socket: WebSocket[Any, Any, Any]) -> None:
+        """The same views: all of them first, then those that changed, five times a second.
+
+        A slow client is waited for and gets the newest state when it reads again.
+        """
+        await socket.accept()
+        sent: dict[Section, bytes] = {}
+        try:
+            while True:
+                changed = {}
+                for name in SECTIONS:
+                    data = msgspec.json.encode(source.section(name))
+                    if sent.get(name) != data:
+                        sent[name] = data
+                        changed[name] = msgspec.Raw(data)
+                if changed:
+                    await socket.send_text(msgspec.json.encode(changed).decode())
+                await asyncio.sleep(STREAM_EVERY_S)
+        except WebSocketDisconnect:
+            return
+
+    @get("/", media_type=MediaType.HTML, include_in_schema=False, sync_to_thread=False)
+    def index() -> str:
+        """The API's own description for people; it loads nothing from elsewhere."""
+        return PAGE
+
+    return Litestar(
+        route_handlers=[
+            health,
+            actors,
+            venues,
+            books,
+            opportunities,
+            orders,
+            fills,
+            refusals,
+            positions,
+            balances,
+            pnl,
+            risk,
+            state,
+            kill_switch,
+            stop,
+            stream,
+            index,
+        ],
+        middleware=[LoopbackOnly()],
+        exception_handlers={Exception: _problem},
+        openapi_config=OpenAPIConfig(
+            title="CryptoOrchestrator control API",
+            version="1",
+            path="/schema",
+            description="Amounts are decimal strings. This version trades simulated markets only.",
+            components=Components(
+                security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}
+            ),
+            render_plugins=[],
+        ),
+        request_max_body_size=64 * 1024,
+        logging_config=None,
+    )

@@ -1,0 +1,67 @@
+"""A small client of the control API, for the terminal: one read of everything it shows."""
+
+import http.client
+from urllib.parse import urlsplit
+
+import msgspec
+
+from engine.views import (
+    ActorView,
+    BalanceView,
+    BookView,
+    FillView,
+    HealthView,
+    OpportunityView,
+    OrderView,
+    PnLView,
+    RiskView,
+)
+
+TIMEOUT_S = 1.0
+
+
+class EngineView(msgspec.Struct):
+    """Everything the live view shows, as the API's stream gives it."""
+
+    health: HealthView | None = None
+    actors: list[ActorView] = []
+    books: list[BookView] = []
+    opportunities: list[OpportunityView] = []
+    orders: list[OrderView] = []
+    fills: list[FillView] = []
+    balances: list[BalanceView] = []
+    pnl: list[PnLView] = []
+    risk: RiskView | None = None
+
+
+class ApiError(RuntimeError):
+    """The API did not answer, or not as expected."""
+
+
+_DECODER = msgspec.json.Decoder(EngineView)
+
+
+class ApiClient:
+    """Reads the API at an address such as http://127.0.0.1:8090."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def state(self) -> EngineView:
+        """All sections at once; raises ApiError."""
+        parts = urlsplit(self.address)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
+        try:
+            connection.request("GET", "/api/v1/state")
+            answer = connection.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise ApiError(str(error) or type(error).__name__) from error
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise ApiError(f"status {answer.status}")
+        try:
+            return _DECODER.decode(body)
+        except msgspec.DecodeError as error:
+            raise ApiError(str(error)) from error

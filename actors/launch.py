@@ -9,6 +9,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -71,13 +72,13 @@ class Launch:
         self.exchange: ExchangeProcess | None = None
         self.address = ""
         self._supervisors = 0
-        self._supervisor_standby: object = None
-        self._ray: object = None
+        self._supervisor_standby: Any = None
+        self._ray: Any = None
 
     def _order(self) -> tuple[str, ...]:
-        """Who hears starts before who speaks: the view first, the venues last."""
+        """Venues first: books fill while the others start, and what is said is kept for them."""
         actors = list(self.topology.actors)
-        return tuple(sorted(actors, key=lambda actor: self._rank(actor)))
+        return tuple(sorted(actors, key=self._rank))
 
     def _rank(self, actor: str) -> int:
         kinds = {self.topology.kinds[n - 1] for n in self.topology.in_actor(actor)}
@@ -143,7 +144,7 @@ class Launch:
             )
         )
 
-    def _make_supervisor(self) -> object:
+    def _make_supervisor(self) -> Any:
         import ray
 
         from actors.supervisor import Supervisor
@@ -166,7 +167,7 @@ class Launch:
         import ray
 
         supervisor = self._supervisor_standby or self._make_supervisor()
-        ray.get(supervisor.start.remote())  # type: ignore[attr-defined]  # a Ray handle
+        ray.get(supervisor.start.remote())
         self._supervisor_standby = self._make_supervisor()
 
     def watch(self) -> None:
@@ -197,7 +198,7 @@ class Launch:
             tick()
             time.sleep(POLL_S)  # the pace of looking, not a wait for anything
 
-    def _handle(self, actor: str) -> object:
+    def _handle(self, actor: str) -> Any:
         """The Ray handle of an actor's current epoch, found by process id."""
         import ray
 
@@ -205,7 +206,7 @@ class Launch:
         names = [entry["name"] for entry in ray.util.list_named_actors(all_namespaces=True)]
         for name in names:
             if name.startswith((f"{actor}@", "standby-")):
-                handle = ray.get_actor(name, namespace=self.run)
+                handle: Any = ray.get_actor(name, namespace=self.run)
                 try:
                     if ray.get(handle.ready.remote(), timeout=2) == wanted:
                         return handle
@@ -249,7 +250,7 @@ class Launch:
                 total += page.get(Counter.UNACKNOWLEDGED)
         return total
 
-    def _call(self, actor: str, method: str) -> object:
+    def _call(self, actor: str, method: str) -> Any:
         import ray
 
         return ray.get(getattr(self._handle(actor), method).remote(), timeout=STOP_TIMEOUT_S)

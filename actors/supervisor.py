@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 import ray
@@ -40,8 +41,8 @@ class Plan(msgspec.Struct, frozen=True):
     missed_heartbeats: int
 
 
-def shell_actor(name: str) -> "ray.actor.ActorHandle":
-    """An empty shell in a process of its own, by name."""
+def shell_actor(name: str) -> Any:
+    """An empty shell in a process of its own, by name: a Ray handle, which has no useful type."""
     return (
         ray.remote(Shell)
         .options(
@@ -76,8 +77,8 @@ class Supervisor:
         self._plan = msgspec.msgpack.decode(packed, type=Plan)
         self._directory = Directory(self._plan.run, self._plan.actors)
         self._number = number
-        self._standby: ray.actor.ActorHandle | None = None
-        self._standby_ready: ray.ObjectRef | None = None
+        self._standby: Any = None
+        self._standby_ready: Any = None
         self._standbys = 0
         self._failed: set[str] = set()
         self._thread: threading.Thread | None = None
@@ -125,7 +126,7 @@ class Supervisor:
         )
 
     def _start_all(self, actors: list[str]) -> None:
-        """All processes at once, roles in order: who hears before who speaks.
+        """All processes at once, each given its role as soon as it is there.
 
         What an early speaker says is kept for a late hearer, so nobody waits for anybody.
         """
@@ -137,7 +138,7 @@ class Supervisor:
             ]
         )
 
-    def _wait(self, calls: list["ray.ObjectRef"]) -> None:
+    def _wait(self, calls: list[Any]) -> None:
         """Wait for calls to end while the heartbeat goes on; raises what they raised."""
         deadline = time.monotonic() + START_TIMEOUT_S
         while calls:

@@ -20,8 +20,8 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.frames import LOT, SYMBOL, TICK, frames, static_snapshot, ticking_snapshot
-from engine.bots.arbitrage import ArbitrageBot
 from engine.books import TrackedBook
+from engine.bots.arbitrage import ArbitrageBot
 from engine.component import Component
 from engine.config import Config, instruments_of, parse
 from engine.edges.directory import Directory, KillSwitchPage, create_page
@@ -146,7 +146,7 @@ def start_sink() -> tuple["subprocess.Popen[str]", int]:
 
 
 class Sink:
-    """The orders' socket on an actor's event loop. Implements `engine.edges.loop.Gateway`."""
+    """The orders' socket on an actor's event loop. Implements `engine.edges.gate.Gateway`."""
 
     def __init__(self, loop: ActorLoop, port: int) -> None:
         self.samples: list[int] = []
@@ -185,7 +185,7 @@ class Sink:
 def components(config: Config, numbers: Sequence[int]) -> list[Component]:
     """The rig's components by their numbers in NAMES."""
     instruments = instruments_of(config)
-    natives = {number: SYMBOL for number in range(2)}
+    natives = dict.fromkeys(range(2), SYMBOL)
     made: dict[int, Component] = {}
     for number in numbers:
         match KINDS[number - 1]:
@@ -248,7 +248,7 @@ class RigActor:
         async def main() -> None:
             self._event_loop = asyncio.get_running_loop()
             self._sink = Sink(self.loop, self._port)
-            self.loop.gateway = self._sink
+            self.loop.gate.gateway = self._sink
             await self.loop.run_async()
 
         uvloop.run(main())

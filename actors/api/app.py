@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 from litestar import Litestar, MediaType, Request, Response, WebSocket, get, post, websocket
 from litestar.connection import ASGIConnection
+from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, ValidationException, WebSocketDisconnect
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware import ASGIMiddleware
@@ -88,7 +89,7 @@ class LoopbackOnly(ASGIMiddleware):
                 detail="this API answers to pages and hosts of this machine only",
                 field="origin" if foreign else "host",
             )
-            if scope["type"] == "websocket":
+            if scope["type"] is ScopeType.WEBSOCKET:
                 await send({"type": "websocket.close", "code": 4403, "reason": "forbidden"})
                 return
             body = msgspec.json.encode(problem)
@@ -99,16 +100,11 @@ class LoopbackOnly(ASGIMiddleware):
         await next_app(scope, receive, send)
 
 
-def create_app(source: Source, token: str) -> Litestar:
-    """The application over a source; `token` is what a changing request must bear."""
+Handlers = list[Any]
 
-    def needs_token(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        given = connection.headers.get("authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-            raise HTTPException(
-                status_code=401, detail="Authorization: Bearer TOKEN is needed to change anything"
-            )
 
+def _market_routes(source: Source) -> Handlers:
+    """What is seen of the world: health, actors, venues, books, opportunities, orders, fills."""
     monitor = source.monitor
 
     @get("/api/v1/health", sync_to_thread=False)
@@ -146,6 +142,13 @@ def create_app(source: Source, token: str) -> Litestar:
         """The newest fills."""
         return monitor.fills(count)
 
+    return [health, actors, venues, books, opportunities, orders, fills]
+
+
+def _account_routes(source: Source) -> Handlers:
+    """What it came to: refusals, positions, balances, PnL, risk; and all of it at once."""
+    monitor = source.monitor
+
     @get("/api/v1/refusals", sync_to_thread=False)
     def refusals(count: Rows = 50) -> list[RefusalView]:
         """The newest intents that the RiskGuard refused."""
@@ -176,6 +179,19 @@ def create_app(source: Source, token: str) -> Litestar:
         """Every section at once, as the stream sends it first."""
         return StateView(**{name: source.section(name) for name in SECTIONS})  # type: ignore[arg-type]
 
+    return [refusals, positions, balances, pnl, risk, state]
+
+
+def _action_routes(source: Source, token: str) -> Handlers:
+    """What changes something; each needs the token."""
+
+    def needs_token(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        given = connection.headers.get("authorization", "")
+        if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+            raise HTTPException(
+                status_code=401, detail="Authorization: Bearer TOKEN is needed to change anything"
+            )
+
     @post("/api/v1/kill-switch", guards=[needs_token], status_code=200, sync_to_thread=False)
     def kill_switch(data: KillSwitchBody) -> RiskView:
         """Turn the kill switch; it latches, and it takes effect at every gateway's next look."""
@@ -187,6 +203,12 @@ def create_app(source: Source, token: str) -> Litestar:
         """Ask the engine to drain and stop."""
         source.stop()
         return Done("the engine drains and stops")
+
+    return [kill_switch, stop]
+
+
+def _stream_routes(source: Source) -> Handlers:
+    """The WebSocket stream."""
 
     @websocket("/api/v1/stream")
     async def stream(socket: WebSocket[Any, Any, Any]) -> None:
@@ -210,29 +232,23 @@ def create_app(source: Source, token: str) -> Litestar:
         except WebSocketDisconnect:
             return
 
-    @get("/", media_type=MediaType.HTML, include_in_schema=False, sync_to_thread=False)
-    def index() -> str:
-        """The API's own description for people; it loads nothing from elsewhere."""
-        return PAGE
+    return [stream]
 
+
+@get("/", media_type=MediaType.HTML, include_in_schema=False, sync_to_thread=False)
+def index() -> str:
+    """The API's own description for people; it loads nothing from elsewhere."""
+    return PAGE
+
+
+def create_app(source: Source, token: str) -> Litestar:
+    """The application over a source; `token` is what a changing request must bear."""
     return Litestar(
         route_handlers=[
-            health,
-            actors,
-            venues,
-            books,
-            opportunities,
-            orders,
-            fills,
-            refusals,
-            positions,
-            balances,
-            pnl,
-            risk,
-            state,
-            kill_switch,
-            stop,
-            stream,
+            *_market_routes(source),
+            *_account_routes(source),
+            *_action_routes(source, token),
+            *_stream_routes(source),
             index,
         ],
         middleware=[LoopbackOnly()],

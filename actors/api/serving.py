@@ -48,7 +48,7 @@ async def serve_app(app: Litestar, listening: socket.socket) -> None:
             timeout_graceful_shutdown=1,
         )
     )
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined,method-assign]
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     try:
         await server.serve(sockets=[listening])
     finally:

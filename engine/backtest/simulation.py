@@ -7,7 +7,7 @@ events is the same either way, and so are the orders.
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from engine.component import Component
@@ -87,8 +87,8 @@ class Simulation:
         self,
         components: Sequence[Component],
         topology: Topology,
-        exchanges: dict[int, SimulatedVenue],
-        followers: dict[int, MarketFollower],
+        exchanges: Mapping[int, SimulatedVenue],
+        followers: Mapping[int, MarketFollower],
         tape: Iterable[TapeFrame],
         recorder: Recorder,
         pace: Callable[[int], None],

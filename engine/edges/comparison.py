@@ -61,7 +61,7 @@ class Comparison(NamedTuple):
         ]
 
 
-class _Auditor(WSListener):  # type: ignore[misc]  # picows' listener has no types
+class _Auditor(WSListener):
     """Asks for the audit and keeps the answer."""
 
     def __init__(self, answer: "asyncio.Future[bytes]") -> None:

@@ -52,7 +52,7 @@ def latency_ns(config: Config) -> int:
     return int(config.exchange.latency_ms * 1e6)
 
 
-class _Client(WSListener):  # type: ignore[misc]  # picows' listener has no types
+class _Client(WSListener):
     """One client's connection to one venue."""
 
     def __init__(self, server: "ExchangeServer", venue: str, number: int) -> None:

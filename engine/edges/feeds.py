@@ -83,7 +83,7 @@ class Feeds:
         self._tasks = [loop.create_task(replay.play()) for replay in self.replays]
 
     def perform(self, effect: AnyMessage) -> Reason:
-        """See `engine.edges.loop.Gateway`."""
+        """See `engine.edges.gate.Gateway`."""
         return self.sockets.perform(effect)
 
     async def close(self) -> None:
@@ -123,6 +123,6 @@ def open_feeds(loop: ActorLoop, config: Config, exchange: str) -> Feeds:
             url = f"{exchange}/{settings.name}"
             sockets.append(VenueSocket(loop, venue, 0, url, loop.directory.now_ns))
     feeds = Feeds(Sockets(sockets), replays)
-    loop.gateway = feeds
+    loop.gate.gateway = feeds
     feeds.open()
     return feeds

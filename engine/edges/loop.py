@@ -19,10 +19,12 @@ import time
 import traceback
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from engine.component import Component
+from engine.config import EngineConfig
 from engine.edges.directory import ActorState, Counter, Directory, KillSwitchPage, Stage
+from engine.edges.gate import Gate
 from engine.edges.journal import JournalError, Segment, SegmentStart, prune
 from engine.edges.recovery import recover
 from engine.messages import (
@@ -49,23 +51,6 @@ BACKLOG_WAIT_NS = 2_000_000
 COLLECT_EVERY_NS = 10_000_000_000
 
 
-class Gateway(Protocol):
-    """The sockets of an actor's venues."""
-
-    def perform(self, effect: AnyMessage) -> Reason:
-        """Send what the effect says; the reason when it could not be sent."""
-
-
-class Settings(Protocol):
-    """The numbers of `EngineConfig` that a loop needs."""
-
-    heartbeat_ms: int
-    segment_bytes: int
-    segments_kept: int
-    batch_max: int
-    spin_us: int
-
-
 class ActorLoop:
     """Serves one actor's components; see the module."""
 
@@ -75,7 +60,7 @@ class ActorLoop:
         topology: Topology,
         directory: Directory,
         folder: Path,
-        settings: Settings,
+        settings: EngineConfig,
         epoch: int,
         page: Page,
         kill_switch: KillSwitchPage,
@@ -87,7 +72,7 @@ class ActorLoop:
         self.page = page
         self.kill_switch = kill_switch
         self.bus = bus
-        self.gateway: Gateway | None = None
+        self.gate = Gate(directory, self.actor, epoch, page, kill_switch)
         self.host = Host(components, topology, self, self)
         self.stopping = threading.Event()
         self.draining = False
@@ -127,9 +112,9 @@ class ActorLoop:
         if self.bus is not None:
             self.bus.restore(pending)
         self._begin_segment(pending_now=True)
-        self._own.append(Started(0, self._shell(), 0, self.epoch))
+        self._own.append(Started(0, self.next_shell_sequence(), 0, self.epoch))
         self._kill_seen = self.kill_switch.on
-        self._own.append(KillSwitch(0, self._shell(), 0, self._kill_seen))
+        self._own.append(KillSwitch(0, self.next_shell_sequence(), 0, self._kill_seen))
 
     def open(self) -> None:
         """From here on others send to this epoch."""
@@ -274,7 +259,7 @@ class ActorLoop:
         now_ns = self.directory.now_ns()
         due_ns = self._timers.next_due_ns()
         if due_ns is not None and due_ns <= now_ns:
-            self._own.extend(self._timers.fired(now_ns, self._shell))
+            self._own.extend(self._timers.fired(now_ns, self.next_shell_sequence))
         if not self._own:
             return False
         while self._own:
@@ -331,43 +316,18 @@ class ActorLoop:
             self._timers.set(effect)
             return
         if isinstance(effect, OrderRequest):
-            self._perform_order(effect)
-        elif self.gateway is not None:
-            self.gateway.perform(effect)
-
-    def _perform_order(self, effect: OrderRequest) -> None:
-        """Kill switch, expiry and epoch are looked at right before the bytes leave."""
-        now_ns = self.directory.now_ns()
-        reason = Reason.NONE
-        if effect.raises_exposure and self.kill_switch.on:
-            reason = Reason.KILLED
-        elif effect.raises_exposure and now_ns > effect.expires_ns:
-            reason = Reason.EXPIRED
-        elif self.directory.epoch(self.actor) not in (0, self.epoch):
-            reason = Reason.STALE_EPOCH
-        elif self.gateway is None:
-            reason = Reason.NOT_CONNECTED
-        else:
-            reason = self.gateway.perform(effect)
-        if reason is Reason.NONE:
-            self.page.add(Counter.ORDERS_SENT, 1)
-            if effect.received_ns:
-                self.page.record(Stage.TICK_TO_ORDER, now_ns - effect.received_ns)
-            return
-        self.page.add(Counter.ORDERS_HELD, 1)
-        self._own.append(
-            RequestRefused(
-                0, self._shell(), effect.received_ns, effect.venue, effect.client_order_id, reason
-            )
-        )
+            reason = self.gate.pass_order(effect)
+            if reason is not Reason.NONE:
+                name, received_ns = effect.client_order_id, effect.received_ns
+                number = self.next_shell_sequence()
+                self._own.append(RequestRefused(0, number, received_ns, effect.venue, name, reason))
+        elif self.gate.gateway is not None:
+            self.gate.gateway.perform(effect)
 
     # --- upkeep ---------------------------------------------------------------------------------
 
     def next_shell_sequence(self) -> int:
-        """The number of the next message that edges of this actor put into its inbox."""
-        return self._shell()
-
-    def _shell(self) -> int:
+        """The number of the next message that this actor or its edges put into its inbox."""
         self._shell_sequence += 1
         return self._shell_sequence
 
@@ -400,11 +360,11 @@ class ActorLoop:
         self.kill_switch.verify()
         if self.kill_switch.on != self._kill_seen:
             self._kill_seen = self.kill_switch.on
-            self._own.append(KillSwitch(0, self._shell(), 0, self._kill_seen))
+            self._own.append(KillSwitch(0, self.next_shell_sequence(), 0, self._kill_seen))
         if self.draining and not self._drain_seen:
             self._drain_seen = True
             page.state = ActorState.DRAINING
-            self._own.append(Drain(0, self._shell(), 0))
+            self._own.append(Drain(0, self.next_shell_sequence(), 0))
         page.put(Counter.OPEN_WORK, sum(c.open_work() for c in self.host.components))
         if self.bus is not None:
             page.put(Counter.UNACKNOWLEDGED, len(self.bus.pending()))

@@ -37,7 +37,7 @@ class Inbox(Protocol):
         """The number of the next message put into this inbox."""
 
 
-class _Listener(WSListener):  # type: ignore[misc]  # picows ships no types for its listener
+class _Listener(WSListener):
     """Hands one connection's events to its `VenueSocket`."""
 
     def __init__(self, socket: "VenueSocket") -> None:
@@ -118,7 +118,7 @@ class VenueSocket:
 
 
 class Sockets:
-    """All connections of an actor's venues. Implements `engine.edges.loop.Gateway`."""
+    """All connections of an actor's venues. Implements `engine.edges.gate.Gateway`."""
 
     def __init__(self, sockets: list[VenueSocket]) -> None:
         self._sockets = {(socket.venue, socket.connection): socket for socket in sockets}

@@ -125,7 +125,7 @@ class BinanceHandler(WatchOnly):
         last = tracked.book.sequence
         if diff.u <= last:
             return []  # older than the snapshot
-        if diff.U > last + 1:
+        if last + 1 < diff.U:
             tracked.lose(BookState.BROKEN, Reason.SEQUENCE_GAP)
             return [LostNews(number, Reason.SEQUENCE_GAP)]
         if not isinstance(diff.b, list) or not isinstance(diff.a, list):

@@ -105,7 +105,11 @@ def replay(
 
     if not path.exists():
         raise Refused(f"{path}: there is no such file or folder")
-    raise typer.Exit(replay_path(path, runtime, speed))
+    if runtime == "solo":
+        from engine.edges.solo import play_in_solo as play
+    else:
+        from actors.replay import play_in_cluster as play
+    raise typer.Exit(replay_path(path, play, speed))
 
 
 @app.command()

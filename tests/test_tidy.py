@@ -130,7 +130,7 @@ def test_solo_and_backtest_load_neither_ray_nor_iceoryx2() -> None:
     pure = [name for name in names if name.startswith("engine") and ".edges" not in name]
     program = "import importlib, sys\n" + (
         f"for name in {sorted(set(pure))!r}: importlib.import_module(name)\n"
-        "sys.exit(','.join({'ray', 'iceoryx2', 'litestar'} & set(sys.modules)))"
+        "sys.exit(','.join({'ray', 'iceoryx2', 'litestar'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False

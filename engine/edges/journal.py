@@ -28,6 +28,11 @@ _JOURNAL_MAGIC = b"COJRNL01"
 _SNAPSHOT_MAGIC = b"COSNAP01"
 
 
+def _checksum(data: bytes, now_ns: int) -> int:
+    """CRC-32 of the payload, begun with both halves of the time folded together."""
+    return zlib.crc32(data, (now_ns ^ now_ns >> 32) & 0xFFFFFFFF)
+
+
 class JournalError(RuntimeError):
     """A segment that cannot be read or written; the message names the file and the place."""
 
@@ -140,7 +145,7 @@ class Segment:
         memory = self._memory
         memory[begin:end] = raw
         # The file is zeros beyond: until the length stands, a reader sees the end here.
-        _FRAME.pack_into(memory, at, 0, zlib.crc32(raw, now_ns & 0xFFFFFFFF), now_ns)
+        _FRAME.pack_into(memory, at, 0, _checksum(raw, now_ns), now_ns)
         _LENGTH.pack_into(memory, at, len(raw))
         self.inbox_bytes = end
 
@@ -148,7 +153,7 @@ class Segment:
         """Keep the durable outputs of one step with one `write()`; raises JournalFull."""
         parts = []
         for data in records:
-            parts.append(_FRAME.pack(len(data), zlib.crc32(data, now_ns & 0xFFFFFFFF), now_ns))
+            parts.append(_FRAME.pack(len(data), _checksum(data, now_ns), now_ns))
             parts.append(data)
         blob = b"".join(parts)
         try:
@@ -213,7 +218,7 @@ def _read_record(file: BinaryIO) -> Record | None:
         return None
     length, checksum, now_ns = _FRAME.unpack(frame)
     data = file.read(length)
-    if length == 0 or len(data) != length or zlib.crc32(data, now_ns & 0xFFFFFFFF) != checksum:
+    if length == 0 or len(data) != length or _checksum(data, now_ns) != checksum:
         return None
     return Record(now_ns, data)
 
@@ -238,5 +243,5 @@ def complete_journal(path: SegmentPath, records: list[Record]) -> None:
         file.truncate(journal_end(path))
         file.seek(0, os.SEEK_END)
         for now_ns, data in records:
-            checksum = zlib.crc32(data, now_ns & 0xFFFFFFFF)
+            checksum = _checksum(data, now_ns)
             file.write(_FRAME.pack(len(data), checksum, now_ns) + data)

@@ -64,8 +64,8 @@ def _assets(capture: Capture) -> dict[str, int]:
     return needed
 
 
-def replay_path(path: Path, runtime: str, speed: float) -> int:
-    """See the module; 0 when everything agrees. Prints what was played and verified."""
+def replay_path(path: Path, play: Play, speed: float) -> int:
+    """See the module; `play` is the runtime. 0 when everything agrees; prints what was verified."""
     try:
         if path.is_dir():
             return _verify_folder(path)
@@ -75,22 +75,12 @@ def replay_path(path: Path, runtime: str, speed: float) -> int:
             text = capture_config(path, speed)
         config = parse(text, str(path))
         started = time.monotonic()
-        folder, counts = _play(runtime)(config, text)
+        folder, counts = play(config, text)
         _print_counts(config, counts, time.monotonic() - started)
         return _verify_folder(folder)
     except (CaptureError, ConfigError, JournalError) as error:
         sys.stderr.write(f"orchestrator: {error}\n")
         return 2
-
-
-def _play(runtime: str) -> Play:
-    if runtime == "cluster":
-        from actors.replay import play_in_cluster  # Ray loads only here
-
-        return play_in_cluster
-    from engine.edges.solo import play_in_solo
-
-    return play_in_solo
 
 
 def _tape_config(path: Path, speed: float) -> str:

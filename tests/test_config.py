@@ -1,0 +1,56 @@
+"""Configurations: what does not hold names the file, the key and what was expected."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.config import Config, ConfigError, instruments_of, parse
+
+DEMO = (Path(__file__).parent.parent / "configs" / "demo.toml").read_text()
+
+
+def test_the_demo_parses() -> None:
+    """Three venues, six instruments, one bot."""
+    config = parse(DEMO, "demo.toml")
+    assert isinstance(config, Config)
+    assert [venue.name for venue in config.venues] == ["alpha", "beta", "gamma"]
+    assert len(instruments_of(config)) == 6
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("seed = 7", "sead = 7", "demo.toml: .*sead"),
+        ("seed = 7", 'seed = "seven"', "demo.toml: seed: Expected `int`"),
+        ("seed = 7", "seed = -1", "demo.toml: seed: Expected `int` >= 0"),
+        ('mode = "simulated"', 'mode = "live"', "mode: 'live' is not in this version"),
+        ('mode = "simulated"', 'mode = "fast"', "mode: Invalid enum value"),
+        ("port = 8090", "port = 70000", "api.port: Expected `int` <= 65535"),
+        ("port = 8090", 'port = 1\nhost = "0.0.0.0"', "api.host"),
+        ("port = 8090", 'port = 1\nsecret = "x"', "api.secret: a secret does not belong"),
+        ('kind = "arbitrage"', 'kind = "magic"', r"bots\[0\].kind|bots\[...\].kind"),
+        ('name = "beta"', 'name = "alpha"', r"venues\[1\].name: 'alpha' is there twice"),
+        ('venue = "beta"', 'venue = "delta"', r"instruments\[2\].venue: one of alpha, beta"),
+        ('tick_size = "0.05"', 'tick_size = "0"', "instruments: BTC/USDT: .*above zero"),
+        ('tick_size = "0.05"', 'tick_size = "a"', r"tick_size: Expected `str` matching"),
+        ('symbols = ["BTC/USDT", "ETH/USDT"]', 'symbols = ["X/Y"]', "no instrument has .*X/Y"),
+        ("heartbeat_ms = 250", "heartbeat_ms = 1", "engine.heartbeat_ms: Expected `int` >= 20"),
+        ("[exchange.balances.alpha]", "[exchange.balances.omega]", "balances.omega: no venue"),
+        ('position_max = { BTC = "0.5"', 'position_max = { DOGE = "1"', "position_max.DOGE"),
+        ("[scanner]", '[placement]\nx = ["nobody"]\n[scanner]', "placement.x: 'nobody'"),
+        ("[scanner]", "[scanner", "demo.toml: not TOML"),
+    ],
+)
+def test_what_does_not_hold_is_named(old: str, new: str, says: str) -> None:
+    """The message has the file, the key's path and what was expected."""
+    assert old in DEMO
+    with pytest.raises(ConfigError, match=says) as raised:
+        parse(DEMO.replace(old, new, 1), "demo.toml")
+    assert str(raised.value).startswith("demo.toml: ")
+
+
+def test_an_asset_without_decimals_says_where_to_put_them() -> None:
+    """Not a guess: a line to add."""
+    text = DEMO.replace("BTC/USDT", "DOGE/USDT").replace("BTC", "DOGE")
+    with pytest.raises(ConfigError, match=r"add assets\.DOGE"):
+        parse(text, "demo.toml")

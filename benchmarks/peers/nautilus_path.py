@@ -33,8 +33,8 @@ Wiring = Literal["live", "direct", "decoded"]
 
 
 def interpreter() -> Path:
-    """The Python that has the peers: BENCH_PEERS_PYTHON, else the one `make bench-peers` makes."""
-    return ROOT / os.environ.get("BENCH_PEERS_PYTHON", ".venv-peers/bin/python")
+    """The Python that has the peers: ORCHESTRATOR_PEERS_PYTHON, else the one `make bench-peers` makes."""
+    return ROOT / (os.environ.get("ORCHESTRATOR_PEERS_PYTHON") or ".venv-peers/bin/python")
 
 
 def samples_ns(
@@ -46,7 +46,9 @@ def samples_ns(
     """
     python = interpreter()
     if not python.exists():
-        print(f"NautilusTrader left out: no {python} (make bench-peers, or BENCH_PEERS_PYTHON)")
+        print(
+            f"NautilusTrader left out: no {python} (make bench-peers, or ORCHESTRATOR_PEERS_PYTHON)"
+        )
         return None
     seconds_max = 60 + (samples + WARMUP) * max(2 * interval_us, 5_000) // 1_000_000
     words = [str(interval_us), str(samples), wiring, str(seed)]

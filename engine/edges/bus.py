@@ -274,6 +274,7 @@ class SharedMemoryBus:
         self.actor = actor
         self.page = page
         self.pipe = -1
+        self.market_first = False
         self._outbox_max = outbox_max
         self._edges: dict[str, Edge] = {}
         self._touched: dict[Edge, None] = {}
@@ -330,9 +331,12 @@ class SharedMemoryBus:
         return [event for edge in self._edges.values() for event in edge.pending()]
 
     def drain(self, limit: int) -> list[bytes]:
-        """Up to about `limit` messages that wait: market data first, then events."""
+        """Up to about `limit` messages of each inbox: events first, or what `market_first` says."""
+        first, second = self._events_inbox, self._market_inbox
+        if self.market_first:
+            first, second = second, first
         found: list[bytes] = []
-        for inbox in (self._market_inbox, self._events_inbox):
+        for inbox in (first, second):
             taken = 0
             while taken < limit:
                 sample = inbox.receive()

@@ -120,7 +120,8 @@ class Segment:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC)
         try:
             os.posix_fallocate(descriptor, 0, size)  # a full disk says so here, not by SIGBUS later
-            return mmap.mmap(descriptor, size)
+            # Every page is there from the start: no fault in the middle of a step.
+            return mmap.mmap(descriptor, size, mmap.MAP_SHARED | mmap.MAP_POPULATE)
         finally:
             os.close(descriptor)
 

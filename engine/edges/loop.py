@@ -110,6 +110,8 @@ class ActorLoop:
             for sender, sequence in self._high.items():
                 self.page.acknowledge(sender, sequence)
         if self.bus is not None:
+            # The guard judges prices by the newest tops; for all others what happened is urgent.
+            self.bus.market_first = any(c.kind == "risk" for c in self.host.components)
             self.bus.restore(pending)
         self._begin_segment(pending_now=True)
         self._own.append(Started(0, self.next_shell_sequence(), 0, self.epoch))
@@ -251,6 +253,8 @@ class ActorLoop:
                     continue
                 self._high[sender] = message.sequence
             self.take(message, raw)
+            if self.bus is not None:
+                self.bus.flush()  # what it caused need not wait for the rest of the mail
         for sender in senders:
             page.acknowledge(sender, self._high[sender])
 
@@ -314,8 +318,7 @@ class ActorLoop:
         """See `engine.runtime.Outlet`; an order passes the last gate here."""
         if isinstance(effect, SetTimer):
             self._timers.set(effect)
-            return
-        if isinstance(effect, OrderRequest):
+        elif isinstance(effect, OrderRequest):
             reason = self.gate.pass_order(effect)
             if reason is not Reason.NONE:
                 name, received_ns = effect.client_order_id, effect.received_ns
@@ -394,6 +397,5 @@ class ActorLoop:
 
 
 def tune_process() -> None:
-    """What a hot actor sets once: how often threads trade the interpreter, and BLAS threads."""
+    """What a hot actor sets once: how often its threads trade the interpreter."""
     sys.setswitchinterval(0.0005)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -113,12 +113,15 @@ def replay(
 
 
 @app.command()
-def top(state_dir: StateDir = "runs") -> None:
+def top(
+    state_dir: StateDir = "runs",
+    picture: Annotated[Path | None, typer.Option(help="Draw it once into this SVG.")] = None,
+) -> None:
     """Attach the live view to the running engine."""
-    from engine.edges.terminal import attach
+    from engine.edges.terminal import attach, draw
 
     current = _current(state_dir)
-    raise typer.Exit(attach(current))
+    raise typer.Exit(attach(current) if picture is None else draw(current, picture))
 
 
 @app.command()

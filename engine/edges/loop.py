@@ -100,8 +100,7 @@ class ActorLoop:
     def restore(self) -> None:
         """Snapshot and inputs -> state; begins this epoch's first segment. Raises JournalError."""
         self.page.state = ActorState.RECOVERING
-        recovered = recover(self._folder, self.host)
-        pending = []
+        recovered, pending = recover(self._folder, self.host), []
         if recovered is not None:
             self._high = recovered.high
             self._shell_sequence = recovered.shell_sequence

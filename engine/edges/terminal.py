@@ -6,6 +6,8 @@ terminal, it prints a line a second instead.
 
 import sys
 import time
+from io import StringIO
+from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -234,6 +236,15 @@ def attach(current: CurrentRun) -> int:
         return 0
     finally:
         view.close()
+    return 0
+
+
+def draw(current: CurrentRun, path: Path) -> int:
+    """The live view of this moment as an SVG file."""
+    console = Console(record=True, width=132, height=44, file=StringIO(), force_terminal=True)
+    state = ApiClient(current.api).state()
+    console.print(render(state, current.api, "a moment", 44))
+    console.save_svg(str(path), title="orchestrator top")
     return 0
 
 

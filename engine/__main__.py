@@ -72,9 +72,10 @@ def run(
         raise Refused(f"--runtime {runtime}: cluster or solo is expected")
     _check_machine(parsed, runtime == "cluster")
     if runtime == "solo":
+        from actors.api.serving import serve_api
         from engine.edges.solo import run_solo
 
-        code = run_solo(parsed, text, seconds)
+        code = run_solo(parsed, text, seconds, serve_api)
     else:
         from actors.demo import run_cluster
 

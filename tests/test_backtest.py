@@ -23,7 +23,6 @@ from engine.messages import (
 
 DEMO = (Path(__file__).parent.parent / "configs" / "demo.toml").read_text()
 ORDERS = (OrderIntent, OrderCommand, OrderRefused, OrderEvent, Fill, PnL)
-PUBLIC = (b'{"type":"update"', b'{"type":"snapshot"', b'{"type":"trade"')
 
 
 def run(config: Config, seconds: float, speed: float = 0.0) -> list[bytes]:
@@ -36,17 +35,17 @@ def run(config: Config, seconds: float, speed: float = 0.0) -> list[bytes]:
 
 
 def write_tape(path: Path, seconds: float) -> None:
-    """A tape of the simulated venues' public frames, in the recorder's format."""
+    """A tape of the simulated venues' frames, in the recorder's format."""
     config = parse(DEMO, "demo")
     simulation, _, _, begin_ns = make_simulation(config, lambda now_ns: None)
     rows: list[dict[str, object]] = []
 
     class Recorder:
-        """Keeps the public frames of every venue."""
+        """Keeps the frames of every venue."""
 
         def record(self, raw: bytes, now_ns: int) -> None:
             message = decode(raw)
-            if isinstance(message, Frame) and message.payload.startswith(PUBLIC):
+            if isinstance(message, Frame):
                 actor = f"venue-{config.venues[message.venue].name}"
                 place = {"epoch": 1, "part": 0, "place": len(rows), "now_ns": now_ns}
                 rows.append({"actor": actor, "type": "Frame", "message": encode(message), **place})

@@ -18,16 +18,18 @@ pytest.importorskip("iceoryx2", reason="the cluster extra is not installed")
 
 from actors.launch import Launch
 from actors.replay import play_in_cluster
-from engine.config import parse
+from engine.config import Config, parse
 from engine.edges.comparison import compare_accounts, ledger_of
 from engine.edges.directory import SHARED, open_page
 from engine.edges.journal import read_inbox, segments
 from engine.edges.recovery import rerun
-from engine.edges.replaying import capture_config
+from engine.edges.replaying import capture_config, tape_config
 from engine.edges.runs import RECORDER, alive
+from engine.edges.solo import play_in_solo
 from engine.edges.verification import host_of, verify_run
-from engine.messages import decode
+from engine.messages import AnyMessage, Frame, decode
 from engine.runtime import replay
+from engine.venue import Counts
 from tests.captures import hold_tops
 
 DEMO = Path(__file__).parent.parent / "configs" / "demo.toml"
@@ -164,10 +166,34 @@ def test_it_all_adds_up_and_runs_again(run: Run) -> None:
         assert verdict.differences == ()
         assert verdict.epochs >= 3, "the first, one killed and one frozen"
     assert sum(verdict.witnessed for verdict in verdicts) > 1000
+    tape = max(launch.folder.glob("tape-*.parquet"))
+    folder, counts = play_tape(tape)
+    print(f"{tape.name}: {[count.frames for count in counts]} frames played back")
+    assert [count.frames for count in counts] == [
+        sum(isinstance(message, Frame) for message in inputs(launch.folder / actor))
+        for actor in ACTORS[:3]
+    ]
+    assert all(verdict.differences == () for verdict in verify_run(tape_run(folder), folder))
     name = launch.run
     launch.close()
     left = [path.name for path in SHARED.glob(f"*{name}*")]
     assert left == [], "shared memory is left behind"
+
+
+def inputs(folder: Path) -> list[AnyMessage]:
+    """Everything an actor took in, over all its segments."""
+    return [decode(r.data) for segment in segments(folder) for r in read_inbox(segment)]
+
+
+def play_tape(tape: Path) -> tuple[Path, list[Counts]]:
+    """Play a tape back through the solo runtime."""
+    text = tape_config(tape, 0.0)
+    return play_in_solo(parse(text, "tape"), text)
+
+
+def tape_run(folder: Path) -> Config:
+    """The configuration of a run's folder."""
+    return parse((folder / "config.toml").read_text(), "config.toml")
 
 
 @pytest.mark.parametrize("name", ["KRAKEN", "BINANCE"])
@@ -188,12 +214,12 @@ def test_a_capture_plays_through_the_cluster(name: str, recorded: Path, tmp_path
     host = host_of(config, topology, actor)
     rerun(host, first)  # proves that it runs; then once more, step by step
     host = host_of(config, topology, actor)
-    inputs = [
+    recorded_inputs = [
         (decode(record.data), record.now_ns)
         for segment in segments(folder / actor)
         for record in read_inbox(segment)
     ]
-    steps = ((message, outputs) for message, _, outputs in replay(host, inputs))
+    steps = ((message, outputs) for message, _, outputs in replay(host, recorded_inputs))
     compared, checksums = hold_tops(config, steps)
     print(f"{name}: {compared} tops, {checksums} checksums in the cluster runtime")
     assert (checksums, compared) == {"KRAKEN": (4269, 4279), "BINANCE": (0, 176)}[name]

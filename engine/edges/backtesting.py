@@ -10,6 +10,7 @@ from pathlib import Path
 from engine.assembly import build_all, solo_topology
 from engine.backtest.simulation import Kept, Simulation, TapeFrame
 from engine.config import Config, instruments_of
+from engine.edges.capture import CapturedFrame
 from engine.edges.exchange_server import latency_ns, make_exchange, opening_balances
 from engine.edges.feeds import frames_of
 from engine.exchange.exchange import Exchange
@@ -17,6 +18,7 @@ from engine.exchange.market import TapeMarket
 from engine.ledger import Ledger
 from engine.messages import decode
 from engine.units import format_decimal
+from engine.venues.simulated import PUBLIC
 
 BEGIN_NS = 1_700_000_000_000_000_000
 
@@ -57,16 +59,21 @@ def make_simulation(
 
 
 def _tape(config: Config) -> Iterator[TapeFrame]:
-    """All venues' recordings merged by time; ties go by venue."""
+    """All venues' recordings merged by time; ties go by venue.
+
+    Of a tape only the market counts: what it says of the account that traded then is left out.
+    """
     parts = []
     for place, venue in enumerate(config.venues):
         if venue.kind == "replay":
             frames = frames_of(Path(venue.path), venue.name)
+            if venue.protocol == "simulated":
+                frames = (frame for frame in frames if frame.payload.startswith(PUBLIC))
             parts.append(_frames(place, frames))
     return merge(*parts, key=lambda frame: (frame.at_ns, frame.venue))
 
 
-def _frames(place: int, frames: Iterator[tuple[int, int, int, str, bytes]]) -> Iterator[TapeFrame]:
+def _frames(place: int, frames: Iterator[CapturedFrame]) -> Iterator[TapeFrame]:
     for at_ns, connection, kind, about, payload in frames:
         yield TapeFrame(at_ns, place, connection, kind, payload, about)
 

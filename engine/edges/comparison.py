@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, NamedTuple
 
 import msgspec
+import orjson
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from engine.config import Config, instruments_of, units_of
@@ -84,7 +85,7 @@ async def _audit(url: str) -> dict[str, Any]:
         payload = await asyncio.wait_for(answer, AUDIT_TIMEOUT_S)
     finally:
         transport.disconnect()
-    audit: dict[str, Any] = msgspec.json.decode(payload)
+    audit: dict[str, Any] = orjson.loads(payload)
     return audit
 
 

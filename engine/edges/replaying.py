@@ -70,7 +70,7 @@ def replay_path(path: Path, play: Play, speed: float) -> int:
         if path.is_dir():
             return _verify_folder(path)
         if path.suffix == ".parquet":
-            text = _tape_config(path, speed)
+            text = tape_config(path, speed)
         else:
             text = capture_config(path, speed)
         config = parse(text, str(path))
@@ -83,7 +83,7 @@ def replay_path(path: Path, play: Play, speed: float) -> int:
         return 2
 
 
-def _tape_config(path: Path, speed: float) -> str:
+def tape_config(path: Path, speed: float) -> str:
     """The configuration of the run beside the tape, its venues replayed from the tape."""
     beside = path.parent / "config.toml"
     if not beside.exists():

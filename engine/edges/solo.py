@@ -7,16 +7,17 @@ backtest of that tape.
 
 import asyncio
 import os
+import secrets
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import uvloop
 
-from engine.assembly import build_all, solo_topology
-from engine.config import Config, instruments_of
+from engine.assembly import SOLO_ACTOR, build_all, solo_topology
+from engine.config import ApiConfig, Config, instruments_of
 from engine.edges.comparison import Comparison, compare_accounts
 from engine.edges.directory import Counter, Directory, KillSwitchPage, create_page
 from engine.edges.exchange_process import ExchangeProcess
@@ -30,10 +31,12 @@ from engine.edges.runs import (
     write_current,
 )
 from engine.ledger import Ledger
+from engine.monitor import Monitor
 from engine.venue import Counts, Venue
 
 DRAIN_TIMEOUT_S = 10.0
 POLL_S = 0.05
+ServeApi = Callable[[ActorLoop, Monitor, ApiConfig, str, Path, str], Awaitable[None]]
 
 
 class SoloRun:
@@ -60,13 +63,17 @@ class SoloRun:
             None,
         )
         self.exchange: ExchangeProcess | None = None
+        self._named = False
+        self._named_with_api = False
 
     @property
     def ledger(self) -> Ledger:
         """The run's Ledger component."""
         return next(c for c in self.loop.host.components if isinstance(c, Ledger))
 
-    async def serve(self, seconds: float | None, tick: Callable[[], None]) -> bool:
+    async def serve(
+        self, seconds: float | None, tick: Callable[[], None], serve_api: ServeApi | None = None
+    ) -> bool:
         """Trade until the time is over or a signal comes, then drain; whether it came to rest."""
         ended = asyncio.Event()
         event_loop = asyncio.get_running_loop()
@@ -76,6 +83,7 @@ class SoloRun:
         feeds = open_feeds(self.loop, self.config, self.exchange.url if self.exchange else "")
         self.loop.open()
         serving = event_loop.create_task(self.loop.run_async())
+        api = None if serve_api is None else event_loop.create_task(self._api(serve_api))
         until = None if seconds is None else time.monotonic() + seconds
         while not (ended.is_set() or serving.done() or self.directory.stop_wanted):
             if until is not None and time.monotonic() > until:
@@ -86,7 +94,32 @@ class SoloRun:
         self.loop.stop()
         await serving
         await feeds.close()
+        if api is not None:
+            api.cancel()
+            await asyncio.gather(api, return_exceptions=True)
         return quiet
+
+    async def _api(self, serve_api: ServeApi) -> None:
+        """The control API beside the components; its address and token go into `current.json`."""
+        token = self.folder / "token"
+        token.touch(mode=0o600)
+        token.write_text(secrets.token_urlsafe(24))
+        monitor = next(c for c in self.loop.host.components if isinstance(c, Monitor))
+        await serve_api(
+            self.loop, monitor, self.config.api, token.read_text(), self.folder, SOLO_ACTOR
+        )
+
+    def name_it(self) -> None:
+        """Say in `current.json` that this run is alive, and where its API is once it is."""
+        address = self.folder / "api-address"
+        if address.exists() == self._named_with_api and self._named:
+            return
+        self._named, self._named_with_api = True, address.exists()
+        where = address.read_text() if address.exists() else ""
+        token = str(self.folder / "token")
+        write_current(
+            self.config.state_dir, CurrentRun(self.run, os.getpid(), SOLO_ACTOR, where, token)
+        )
 
     async def _drain(self) -> bool:
         """Start nothing new; wait until every order's end is known."""
@@ -111,7 +144,7 @@ class SoloRun:
         current_path(self.config.state_dir).unlink(missing_ok=True)
 
 
-def run_solo(config: Config, text: str, seconds: float | None) -> int:
+def run_solo(config: Config, text: str, seconds: float | None, serve_api: ServeApi) -> int:
     """Run in this process; prints how it ended. 0 when everything added up."""
     tune_process()
     solo = SoloRun(config, text)
@@ -119,8 +152,8 @@ def run_solo(config: Config, text: str, seconds: float | None) -> int:
         if any(venue.kind == "simulated" for venue in config.venues):
             solo.exchange = ExchangeProcess(solo.folder / "config.toml")
             solo.exchange.wait_ready()
-        write_current(config.state_dir, CurrentRun(solo.run, os.getpid(), "solo"))
-        quiet = uvloop.run(solo.serve(seconds, lambda: None))
+        solo.name_it()
+        quiet = uvloop.run(solo.serve(seconds, solo.name_it, serve_api))
         comparison = None
         if solo.exchange is not None:
             comparison = compare_accounts(config, solo.exchange.url, solo.ledger)

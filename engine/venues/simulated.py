@@ -91,6 +91,9 @@ class _Frame(msgspec.Struct):
     op: str = ""
 
 
+PUBLIC = (b'{"type":"update"', b'{"type":"snapshot"', b'{"type":"trade"')
+"""How frames begin that say nothing of an account: what a tape may be traded on."""
+
 _DECODER = msgspec.json.Decoder(_Frame)
 _FILL = msgspec.json.Decoder(_Fill)
 

@@ -1,0 +1,274 @@
+"""The control API over a real socket: every route, every refusal, the stream."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import uvloop
+import websockets
+from jsonschema import Draft202012Validator
+
+from actors.api.app import create_app
+from actors.api.serving import PortTakenError, listen, serve_app
+from actors.api.source import SECTIONS, Source
+from engine.assembly import topology_of
+from engine.config import ApiConfig, instruments_of, parse
+from engine.edges.backtesting import make_simulation
+from engine.edges.directory import Directory, KillSwitchPage, create_page
+from engine.edges.statistics import Statistics
+from engine.monitor import Monitor
+
+DEMO = (Path(__file__).parent.parent / "configs" / "demo.toml").read_text()
+TOKEN = "a-token-of-this-test"
+READS = (
+    "health",
+    "actors",
+    "venues",
+    "books",
+    "opportunities",
+    "orders",
+    "fills",
+    "refusals",
+    "positions",
+    "balances",
+    "pnl",
+    "risk",
+    "state",
+)
+
+
+class Server:
+    """The API over the monitor of a simulated run, on a loop and port of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        config = parse(DEMO, "demo")
+        simulation, _, _, begin_ns = make_simulation(config, lambda now_ns: None)
+        simulation.run(begin_ns, begin_ns + 20 * 10**9)
+        monitor = next(c for c in simulation.host.components if isinstance(c, Monitor))
+        actors = topology_of(config).actors
+        self.directory = Directory(f"test-api-{id(self)}", actors, create=True)
+        epoch = self.directory.claim(actors[0])
+        create_page(self.directory.run, actors[0], epoch)
+        self.directory.enter(actors[0], epoch, 1)
+        self.kill_switch = KillSwitchPage(folder / "kill-switch", create=True)
+        statistics = Statistics(self.directory, {})
+        source = Source(monitor, self.directory, statistics, self.kill_switch, "solo")
+        self.app = create_app(source, TOKEN)
+        self._listening = listen(ApiConfig("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        self._loop = uvloop.new_event_loop()
+        self._task = self._loop.create_task(serve_app(self.app, self._listening))
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        assert len(instruments_of(config)) == 6
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(asyncio.gather(self._task, return_exceptions=True))
+
+    def close(self) -> None:
+        """Stop serving and remove the run's pages."""
+        self._loop.call_soon_threadsafe(self._task.cancel)
+        self._thread.join(5)
+        self._listening.close()
+        self.directory.remove()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests."""
+    server = Server(tmp_path_factory.mktemp("api"))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    """A client of it."""
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
+        for _ in range(100):
+            try:
+                client.get("/api/v1/health")
+            except httpx.ConnectError:
+                continue
+            break
+        yield client
+
+
+def money_fields(value: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """Every field whose name says that it is an amount."""
+    if isinstance(value, list):
+        for item in value:
+            yield from money_fields(item, path)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if (
+                key
+                in (
+                    "price buy_price sell_price quantity filled profit fee fees cost realised "
+                    "unrealised equity total limit value"
+                ).split()
+            ):
+                yield f"{path}.{key}", item
+            else:
+                yield from money_fields(item, f"{path}.{key}")
+
+
+@pytest.mark.parametrize("name", READS)
+def test_every_read_is_what_the_schema_says(client: httpx.Client, name: str) -> None:
+    """The bytes validate against the route's OpenAPI schema, and no amount is a number."""
+    document = client.get("/schema/openapi.json").json()
+    route = document["paths"][f"/api/v1/{name}"]["get"]
+    schema = route["responses"]["200"]["content"]["application/json"]["schema"]
+    answer = client.get(f"/api/v1/{name}")
+    assert answer.status_code == 200
+    Draft202012Validator({**schema, "components": document["components"]}).validate(answer.json())
+    amounts = list(money_fields(answer.json()))
+    assert all(isinstance(value, str) for _, value in amounts), amounts
+    assert route["description"]
+
+
+def test_the_run_is_there(client: httpx.Client) -> None:
+    """Books, fills and PnL of the simulated run, marked as simulated."""
+    books = client.get("/api/v1/books", params={"levels": 3}).json()
+    assert len(books) == 6
+    assert all(len(book["bids"]) == 3 and book["simulated"] for book in books)
+    fills = client.get("/api/v1/fills", params={"count": 2}).json()
+    assert len(fills) == 2
+    assert client.get("/api/v1/pnl").json()[0]["simulated"] is True
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "field"),
+    [
+        ("/api/v1/books?levels=0", 400, "levels"),
+        ("/api/v1/books?levels=many", 400, "levels"),
+        ("/api/v1/orders?count=100000", 400, "count"),
+        ("/api/v1/nothing", 404, ""),
+    ],
+)
+def test_bad_queries_are_problems(client: httpx.Client, path: str, status: int, field: str) -> None:
+    """RFC 9457 with the field at fault."""
+    answer = client.get(path)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert (problem["status"], problem["field"]) == (status, field)
+    assert problem["title"]
+    assert problem["detail"]
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}], ids=str
+)
+@pytest.mark.parametrize("path", ["kill-switch", "stop"])
+def test_changes_need_the_token(
+    server: Server, client: httpx.Client, path: str, headers: dict[str, str]
+) -> None:
+    """401, and nothing is changed."""
+    answer = client.post(f"/api/v1/{path}", json={"on": True}, headers=headers)
+    assert answer.status_code == 401
+    assert "Bearer TOKEN" in answer.json()["detail"]
+    assert not server.kill_switch.on
+    assert not server.directory.stop_wanted
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [(b'{"on":"yes"}', "on"), (b"{}", "on"), (b'{"on":true,"x":1}', ""), (b"{", ""), (b"", "")],
+    ids=str,
+)
+def test_bad_bodies_change_nothing(
+    server: Server, client: httpx.Client, body: bytes, field: str
+) -> None:
+    """400 that names the field where there is one."""
+    headers = {"Authorization": f"Bearer {TOKEN}", "content-type": "application/json"}
+    answer = client.post("/api/v1/kill-switch", content=body, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["field"] == field
+    assert not server.kill_switch.on
+
+
+def test_the_kill_switch_turns_and_stop_is_asked_for(server: Server, client: httpx.Client) -> None:
+    """With the token: the page itself changes."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    answer = client.post("/api/v1/kill-switch", json={"on": True}, headers=headers)
+    assert (answer.status_code, answer.json()["kill_switch"]) == (200, True)
+    assert server.kill_switch.on
+    assert client.get("/api/v1/health").json()["status"] == "degraded"
+    client.post("/api/v1/kill-switch", json={"on": False}, headers=headers)
+    assert not server.kill_switch.on
+    assert client.post("/api/v1/stop", headers=headers).status_code == 202
+    assert server.directory.stop_wanted
+    server.directory.stop_wanted = False
+
+
+@pytest.mark.parametrize(
+    ("headers", "field"),
+    [
+        ({"Host": "evil.example"}, "host"),
+        ({"Origin": "https://evil.example"}, "origin"),
+        ({"Origin": "null"}, "origin"),
+    ],
+    ids=str,
+)
+def test_foreign_pages_and_hosts_are_refused(
+    client: httpx.Client, headers: dict[str, str], field: str
+) -> None:
+    """DNS rebinding and cross-site requests get 403."""
+    answer = client.get("/api/v1/health", headers=headers)
+    assert answer.status_code == 403
+    assert answer.json()["field"] == field
+
+
+def test_the_page_and_schema_load_nothing_from_elsewhere(client: httpx.Client) -> None:
+    """No address of another host in the page."""
+    page = client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "https://" not in page.text
+    assert "http://" not in page.text
+    assert client.get("/schema/openapi.json").json()["openapi"].startswith("3.")
+
+
+def test_the_stream_sends_all_then_changes(server: Server) -> None:
+    """Every section first; then only what changed, such as the kill switch."""
+
+    async def listen_twice() -> tuple[dict, dict]:
+        url = f"ws://127.0.0.1:{server.port}/api/v1/stream"
+        async with websockets.connect(url) as socket:
+            first = json.loads(await socket.recv())
+            server.kill_switch.turn(True)
+            while True:
+                later = json.loads(await asyncio.wait_for(socket.recv(), 5))
+                if "risk" in later:
+                    return first, later
+
+    try:
+        first, later = asyncio.run(listen_twice())
+    finally:
+        server.kill_switch.turn(False)
+    assert tuple(first) == SECTIONS
+    assert later["risk"]["kill_switch"] is True
+    assert "fills" not in later, "what did not change is not sent again"
+
+
+def test_the_stream_refuses_foreign_pages(server: Server) -> None:
+    """A page of another site cannot listen in."""
+
+    async def connect() -> None:
+        url = f"ws://127.0.0.1:{server.port}/api/v1/stream"
+        async with websockets.connect(url, origin="https://evil.example"):
+            raise AssertionError("it was let in")
+
+    with pytest.raises(websockets.exceptions.InvalidStatus):
+        asyncio.run(connect())
+
+
+def test_a_taken_port_is_named(server: Server) -> None:
+    """The error says which port and what to do."""
+    with pytest.raises(PortTakenError, match=f"port {server.port} cannot be used"):
+        listen(ApiConfig("127.0.0.1", server.port))

@@ -67,7 +67,7 @@ clean: ## back to a fresh clone; runs/ stays
 	@echo "  build tools"
 	@$(BIN)/python -m pip install -q -c constraints.txt setuptools cython
 	@echo "  dependencies and kernels"
-	@$(BIN)/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[cluster,dev,bench]'
+	@$(BIN)/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[cluster,dev]'
 	@touch $@
 
 .venv/.kernels: .venv/.stamp setup.py $(KERNELS)

@@ -25,6 +25,8 @@ from engine.messages import (
     OrderRequest,
     Reason,
     RequestRefused,
+    Risk,
+    RiskLevel,
     SetTimer,
     Started,
     TimerFired,
@@ -34,7 +36,7 @@ from engine.routes import Topology
 
 
 class Probe(Component):
-    """Remembers what it heard; answers an event with one of its own, or as told."""
+    """Remembers what it heard; answers an event with a durable message, or as told."""
 
     kind = "view"
 
@@ -50,7 +52,7 @@ class Probe(Component):
             raise ZeroDivisionError("a defect")
         self.heard.append(message)
         if isinstance(message, OpportunityGone) and not self.answer:
-            return (OpportunityGone(1, self.next_sequence(), 0, message.sequence, now_ns),)
+            return (RiskLevel(1, self.next_sequence(), 0, Risk.NORMAL, Reason.NONE),)
         return self.answer if isinstance(message, OpportunityGone) else NOTHING
 
     def snapshot(self) -> bytes:
@@ -90,7 +92,7 @@ def make(directory: Directory, folder: Path, probe: Probe, **settings: int) -> A
     """A loop around a probe, restored and open."""
     epoch = directory.claim("probe")
     page, _ = create_page(directory.run, "probe", epoch)
-    topology = Topology(("probe",), ("view",), ("probe",))
+    topology = Topology(("probe", "venue"), ("view", "venue"), ("probe", "elsewhere"))
     loop = ActorLoop(
         [probe],
         topology,
@@ -249,7 +251,7 @@ def test_what_was_decided_but_not_journalled_is_completed(
         file.truncate(40)  # in the middle of the only record
     make(directory, tmp_path, Probe())
     (record,) = read_journal(path)
-    assert decode(record.data) == OpportunityGone(1, 1, 0, 1, record.now_ns)
+    assert decode(record.data) == RiskLevel(1, 1, 0, Risk.NORMAL, Reason.NONE)
 
 
 def test_timers_fire_once_and_the_last_set_counts(directory: Directory, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ and says what is wrong with a request as an RFC 9457 problem.
 
 import asyncio
 import hmac
+import re
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.middleware import ASGIMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
-from litestar.params import Parameter
+from litestar.params import JSONBody, Parameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from actors.api.page import PAGE
@@ -68,6 +69,9 @@ def _problem(request: Request[Any, Any, Any], error: Exception) -> Response[Prob
             first = extra[0]
             if isinstance(first, dict):
                 field, detail = str(first.get("key", "")), str(first.get("message", detail))
+                if field == "data":  # the body as a whole: msgspec names the field in its words
+                    named = re.search(r"field `(\w+)`", detail)
+                    field = "" if named is None else named[1]
     titles = {400: "Bad request", 401: "Not authorised", 403: "Forbidden", 404: "Not found"}
     problem = Problem(title=titles.get(status, "Error"), status=status, detail=detail, field=field)
     return Response(problem, status_code=status, media_type="application/problem+json")
@@ -193,7 +197,7 @@ def _action_routes(source: Source, token: str) -> Handlers:
             )
 
     @post("/api/v1/kill-switch", guards=[needs_token], status_code=200, sync_to_thread=False)
-    def kill_switch(data: KillSwitchBody) -> RiskView:
+    def kill_switch(data: JSONBody[KillSwitchBody]) -> RiskView:
         """Turn the kill switch; it latches, and it takes effect at every gateway's next look."""
         source.turn_kill_switch(data.on)
         return source.risk()
@@ -262,6 +266,7 @@ def create_app(source: Source, token: str) -> Litestar:
                 security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}
             ),
             render_plugins=[],
+            use_handler_docstrings=True,
         ),
         request_max_body_size=64 * 1024,
         logging_config=None,

@@ -43,6 +43,7 @@ cdef int read(
     cdef int64_t value = 0
     cdef Py_ssize_t i
     cdef int fraction = -1, seen = 0
+    cdef bint large = False, off_grid = False  # told only once the whole text is a number
     for i in range(size):
         if text[i] == c".":
             if fraction >= 0:
@@ -57,14 +58,17 @@ cdef int read(
         if fraction >= 0:
             fraction += 1
         if fraction > places:
-            return OFF_GRID
-        if mul_overflows(value, 10, &value) or add_overflows(value, text[i] - c"0", &value):
-            return TOO_LARGE
+            off_grid = True
+        if off_grid or large:
+            continue
+        large = mul_overflows(value, 10, &value) or add_overflows(value, text[i] - c"0", &value)
     if seen == 0:
         return NOT_A_NUMBER
+    if off_grid:
+        return OFF_GRID
     if fraction < 0:
         fraction = 0
-    if mul_overflows(value, POWERS[places - fraction], &value):
+    if large or mul_overflows(value, POWERS[places - fraction], &value):
         return TOO_LARGE
     if digits != 1:
         if value % digits:

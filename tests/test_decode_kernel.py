@@ -1,7 +1,7 @@
 """ext.decode against its twin: the same numbers, the same refusals, straight into the same book."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ext import decode
@@ -27,6 +27,7 @@ def outcome(call, text):  # type: ignore[no-untyped-def]  # a number or the name
         return type(error).__name__
 
 
+@settings(max_examples=3000)
 @given(GRIDS, NUMBERS)
 def test_reads_what_the_twin_reads(grid: tuple[int, int, int, int], text: str) -> None:
     """Steps or refusal, kernel and Decimal agree on every text."""

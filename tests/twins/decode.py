@@ -16,19 +16,23 @@ class Grid:
     """An instrument's tick and lot."""
 
     def __init__(self, tick_digits: int, tick_places: int, lot_digits: int, lot_places: int):
-        self._tick = Decimal(tick_digits).scaleb(-tick_places)
-        self._lot = Decimal(lot_digits).scaleb(-lot_places)
+        self._tick = (tick_digits, tick_places)
+        self._lot = (lot_digits, lot_places)
 
     @staticmethod
-    def _steps(text: str, step: Decimal) -> int:
+    def _steps(text: str, step: tuple[int, int]) -> int:
+        """Refused in this order: no number, finer than the grid's places, too large, off the step."""
+        digits, places = step
         if not PLAIN.fullmatch(text):
             raise ValueError(text)
-        steps = Decimal(text) / step
-        if steps != steps.to_integral_value():
+        scaled = Decimal(text).scaleb(places)
+        if scaled != scaled.to_integral_value():
             raise OffGrid(text)
-        if steps >= 2**63:
+        if scaled >= 2**63:  # counted in the last place, as the kernel counts it
             raise ValueError(text)
-        return int(steps)
+        if int(scaled) % digits:
+            raise OffGrid(text)
+        return int(scaled) // digits
 
     def ticks(self, price: str) -> int:
         """A price as ticks."""

@@ -255,6 +255,28 @@ def test_a_wrong_book_is_not_live(  # type: ignore[no-untyped-def]
     assert (venue.books[0].state, venue.books[0].reason) == (state, reason)
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"[" * 100_000,
+        b'{"type":"snapshot","symbol":"BTC/USDT","seq":18446744073709551615}',
+        b'{"type":"order","client_id":"o1","symbol":"X/Y","state":"filled"}',
+        b'{"type":"order","client_id":"o1","symbol":"BTC/USDT","state":"dancing"}',
+        b'{"type":"fill","fill_seq":"one"}',
+        b'{"type":"balances","balances":{"BTC":"many"}}',
+        b"\xff\x00",
+    ],
+    ids=range(7),
+)
+def test_malformed_frames_are_counted_and_never_raise(venue: Venue, payload: bytes) -> None:
+    """Nested without end, numbers beyond 64 bits, unknown names: one count, and on it goes."""
+    venue.on_message(Frame(0, 9, NOW, 0, 0, 0, payload), NOW)
+    assert venue.counts.malformed == 1
+    levels = {"bids": [["60000.00", "1"]], "asks": [["60001.00", "1"]]}
+    venue.on_message(frame(type="snapshot", symbol="BTC/USDT", seq=1, **levels), NOW)
+    assert venue.books[0].live
+
+
 def test_a_silent_venue_goes_stale(venue: Venue) -> None:
     """No frame for longer than stale_ms: its books are not trusted, and are asked for anew."""
     levels = {"bids": [["60000.00", "1"]], "asks": [["60001.00", "1"]]}

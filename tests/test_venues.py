@@ -128,8 +128,12 @@ def test_a_flipped_digit_breaks_exactly_that_kraken_book(recorded: Path) -> None
         b'{"stream":"x","data":{"e":"depthUpdate","s":"NKNUSDT","U":9999999999,"u":9999999999,"b":3}}',
         b"\xff\xfe\x00garbage",
         b"null",
+        b"[" * 100_000,
+        b'{"e":"depthUpdate","s":' + b"[" * 100_000,
+        b'{"e":"depthUpdate","s":"NKNUSDT","U":1,"u":99999999999999999999,"b":[],"a":[]}',
+        b'{"e":"depthUpdate","s":"NKNUSDT","U":1,"u":9999999999999999999,"b":[],"a":[]}',
     ],
-    ids=range(11),
+    ids=range(15),
 )
 def test_malformed_frames_never_raise(name: str, payload: bytes, recorded: Path) -> None:
     """Garbage is counted or passed over, books keep their state, and the next frame is read."""
@@ -138,7 +142,10 @@ def test_malformed_frames_never_raise(name: str, payload: bytes, recorded: Path)
     frames = [as_frame(frame, n) for n, frame in enumerate(read_capture(path))][:120]
     play(venue, frames)
     before = {number: book.state for number, book in venue.books.items()}
+    levels = {number: book.book.dump() for number, book in venue.books.items()}
     venue.on_message(Frame(0, 999, 1, 0, 0, 0, payload), 1)
+    for number, book in venue.books.items():
+        assert not book.live or book.book.dump() == levels[number], "a LIVE book took garbage"
     after = {number: book.state for number, book in venue.books.items()}
     changed = {number for number in before if before[number] is not after[number]}
     assert all(after[number] is BookState.BROKEN for number in changed)

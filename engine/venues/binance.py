@@ -12,7 +12,15 @@ import msgspec
 from engine.books import TrackedBook
 from engine.instruments import Instrument
 from engine.messages import BUY, SELL, BookState, Frame, Reason
-from engine.venues.handler import BookNews, LostNews, Malformed, News, TradeNews, WatchOnly
+from engine.venues.handler import (
+    UNREADABLE,
+    BookNews,
+    LostNews,
+    Malformed,
+    News,
+    TradeNews,
+    WatchOnly,
+)
 from ext.book import ASK, BID
 from ext.decode import OffGrid
 
@@ -89,7 +97,7 @@ class BinanceHandler(WatchOnly):
                 return self._diff(books[number], diff)
             if diff.e == "trade":
                 return [self._trade(books[number], diff)]
-        except (msgspec.DecodeError, ValueError) as error:
+        except UNREADABLE as error:
             raise Malformed(str(error)) from error
         return []
 
@@ -130,10 +138,10 @@ class BinanceHandler(WatchOnly):
             return [LostNews(number, Reason.SEQUENCE_GAP)]
         if not isinstance(diff.b, list) or not isinstance(diff.a, list):
             raise Malformed("a depthUpdate without levels")
+        tracked.book.sequence = diff.u  # before the levels: a number too large changes nothing
         lost = self._apply(tracked, diff.b, diff.a)
         if lost is not None:
             return [lost]
-        tracked.book.sequence = diff.u
         if not tracked.settle():
             return [LostNews(number, Reason.CROSSED)]
         return [BookNews(number, False)]

@@ -8,6 +8,8 @@ follows from news is the Venue component's, the same for all exchanges.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from engine.books import TrackedBook
 from engine.instruments import Instrument
 from engine.messages import Frame, OrderIntent, OrderState, Reason
@@ -79,6 +81,10 @@ class BalanceNews(NamedTuple):
 
 
 News = BookNews | LostNews | TradeNews | OrderNews | FillNews | QueryNews | BalanceNews
+
+
+UNREADABLE = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
+"""What reading a frame may raise: wrong bytes, numbers too large, nested deeper than is read."""
 
 
 class Malformed(ValueError):

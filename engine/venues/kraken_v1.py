@@ -14,7 +14,15 @@ import msgspec
 from engine.books import TrackedBook
 from engine.instruments import Instrument
 from engine.messages import BUY, SELL, BookState, Frame, Reason
-from engine.venues.handler import BookNews, LostNews, Malformed, News, TradeNews, WatchOnly
+from engine.venues.handler import (
+    UNREADABLE,
+    BookNews,
+    LostNews,
+    Malformed,
+    News,
+    TradeNews,
+    WatchOnly,
+)
 from ext.book import ASK, BID
 from ext.decode import OffGrid
 
@@ -77,7 +85,7 @@ class KrakenV1Handler(WatchOnly):
                 return self._book(books[instrument], int(channel[5:]), changes)
             if channel == "trade":
                 return self._trades(books[instrument], instrument, parts[1])
-        except (msgspec.DecodeError, ValueError) as error:
+        except UNREADABLE as error:
             raise Malformed(str(error)) from error
         return []
 

@@ -23,6 +23,7 @@ from engine.messages import (
 )
 from engine.units import parse_decimal
 from engine.venues.handler import (
+    UNREADABLE,
     BalanceNews,
     BookNews,
     FillNews,
@@ -147,7 +148,7 @@ class SimulatedHandler:
                     return self._balances(message.balances)
                 case _:
                     return []
-        except (msgspec.DecodeError, ValueError, KeyError) as error:
+        except (*UNREADABLE, KeyError) as error:
             raise Malformed(str(error)) from error
 
     def _book(self, message: _Frame, books: Mapping[int, TrackedBook]) -> list[News]:

@@ -42,6 +42,7 @@ from engine.views import (
     Viewer,
 )
 
+LIVE_KEPT = 1000  # each ends by a message; one whose end was never heard must not stay for ever
 ENDED_KEPT = 200
 ORDERS_KEPT = 1000
 FILLS_KEPT = 1000
@@ -115,7 +116,7 @@ class Monitor(Component):
         self._state.venues[message.venue] = message
 
     def _on_opportunity(self, message: Opportunity) -> None:
-        self._state.live[message.opportunity] = message
+        _keep(self._state.live, message.opportunity, message, LIVE_KEPT)
 
     def _on_gone(self, message: OpportunityGone) -> None:
         seen = self._state.live.pop(message.opportunity, None)
@@ -173,10 +174,10 @@ class Monitor(Component):
         return status is None or status.simulated
 
     def opportunities(self, count: int) -> list[OpportunityView]:
-        """The live ones, then the newest ended."""
-        live = [self._viewer.opportunity(seen, None) for seen in self._state.live.values()]
-        ended = list(self._state.ended.values())[-count:]
-        return live + [self._viewer.opportunity(seen, ns) for seen, ns in reversed(ended)]
+        """At most `count`: the live ones and then those that ended, each the newest first."""
+        live = [(seen, None) for seen in reversed(self._state.live.values())]
+        newest = [*live, *reversed(self._state.ended.values())][:count]
+        return [self._viewer.opportunity(seen, lifetime_ns) for seen, lifetime_ns in newest]
 
     def orders(self, count: int) -> list[OrderView]:
         """The newest orders first."""

@@ -6,7 +6,7 @@ ns of the engine's clock; `simulated` says what is not real money.
 
 import msgspec
 
-from engine.instruments import Instruments
+from engine.instruments import Instrument, Instruments
 from engine.messages import (
     BUY,
     Depth,
@@ -16,6 +16,7 @@ from engine.messages import (
     OrderRefused,
     PnL,
     PositionUpdate,
+    Reason,
     VenueStatus,
 )
 from engine.units import format_decimal
@@ -94,7 +95,10 @@ class FillView(View, frozen=True, kw_only=True):
 
 
 class RefusalView(View, frozen=True, kw_only=True):
-    """An intent that the RiskGuard refused: the rule, its limit and the value that broke it."""
+    """An intent that the RiskGuard refused: the rule, its limit and the value that broke it.
+
+    Notionals, positions, quantities and prices are amounts; ages are in ns, distances in bps.
+    """
 
     client_order_id: str
     bot: str
@@ -330,15 +334,16 @@ class Viewer:
         )
 
     def refusal(self, refused: OrderRefused) -> RefusalView:
-        """A refusal; limit and value are in the rule's own unit."""
+        """A refusal; what it names may be no instrument at all."""
         known = 0 <= refused.instrument < len(self._instruments)
+        instrument = self._instruments[refused.instrument] if known else None
         return RefusalView(
             client_order_id=refused.client_order_id,
             bot=self._bots.get(refused.bot, str(refused.bot)),
-            symbol=self._instruments[refused.instrument].symbol if known else "?",
+            symbol="?" if instrument is None else instrument.symbol,
             rule=refused.reason.name,
-            limit=str(refused.limit),
-            value=str(refused.value),
+            limit=_measure(instrument, refused.reason, refused.limit),
+            value=_measure(instrument, refused.reason, refused.value),
         )
 
     def position(self, update: PositionUpdate) -> PositionView:
@@ -374,17 +379,20 @@ class Viewer:
 
     def venue(self, status: VenueStatus) -> VenueView:
         """A venue's status."""
-        return VenueView(
-            venue=self._instruments.venues[status.venue],
-            connected=status.connected,
-            simulated=status.simulated,
-            frames=status.frames,
-            gaps=status.gaps,
-            checksums=status.checksums,
-            checksums_failed=status.checksums_failed,
-            crossed=status.crossed,
-            resyncs=status.resyncs,
-            malformed=status.malformed,
-            orders_open=status.orders_open,
-            orders_unknown=status.orders_unknown,
-        )
+        counted = {
+            name: getattr(status, name) for name in VenueView.__struct_fields__ if name != "venue"
+        }
+        return VenueView(venue=self._instruments.venues[status.venue], **counted)
+
+
+def _measure(instrument: Instrument | None, rule: Reason, value: int) -> str:
+    """A refusal's limit or value as people write it; counts, ns and basis points stay numbers."""
+    if instrument is None:
+        return str(value)
+    if rule in (Reason.ORDER_NOTIONAL, Reason.MIN_NOTIONAL):
+        return format_decimal(value, instrument.quote_decimals)
+    if rule is Reason.POSITION:
+        return format_decimal(value, instrument.base_decimals)
+    if rule is Reason.ORDER_LOTS:
+        return instrument.lots_to_quantity(value)
+    return instrument.ticks_to_price(value) if rule is Reason.OFF_GRID else str(value)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,7 @@ READS = (
     "pnl",
     "risk",
     "state",
+    "kill-switch",
 )
 
 
@@ -56,8 +58,8 @@ class Server:
         self.directory.enter(actors[0], epoch, 1)
         self.kill_switch = KillSwitchPage(folder / "kill-switch", create=True)
         statistics = Statistics(self.directory, {})
-        source = Source(monitor, self.directory, statistics, self.kill_switch, "solo")
-        self.app = create_app(source, TOKEN)
+        self.source = Source(monitor, self.directory, statistics, self.kill_switch, "solo")
+        self.app = create_app(self.source, TOKEN)
         self._listening = listen(ApiConfig("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
         self._loop = uvloop.new_event_loop()
@@ -132,6 +134,47 @@ def test_every_read_is_what_the_schema_says(client: httpx.Client, name: str) -> 
     assert route["description"]
 
 
+def test_one_book_by_its_name(client: httpx.Client) -> None:
+    """A symbol has a slash in it; the answer is the row of all books, and holds to its schema."""
+    document = client.get("/schema/openapi.json").json()
+    route = document["paths"]["/api/v1/books/{venue}/{symbol}"]["get"]
+    schema = route["responses"]["200"]["content"]["application/json"]["schema"]
+    book = client.get("/api/v1/books/gamma/ETH/USDT", params={"levels": 2}).json()
+    Draft202012Validator({**schema, "components": document["components"]}).validate(book)
+    assert book in client.get("/api/v1/books", params={"levels": 2}).json()
+    assert (book["venue"], book["symbol"], len(book["asks"])) == ("gamma", "ETH/USDT", 2)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("get", "/api/v1/books?levels=0", 400),
+        ("get", "/api/v1/books/nowhere/BTC/USDT", 404),
+        ("post", "/api/v1/stop", 401),
+        ("post", "/api/v1/kill-switch", 401),
+    ],
+)
+def test_refusals_are_what_the_schema_says(
+    client: httpx.Client, method: str, path: str, status: int
+) -> None:
+    """A client may rely on the problem's shape as on any answer's."""
+    document = client.get("/schema/openapi.json").json()
+    template = path.partition("?")[0].replace("nowhere/BTC/USDT", "{venue}/{symbol}")
+    answers = document["paths"][template][method]["responses"]
+    schema = answers[str(status)]["content"]["application/problem+json"]["schema"]
+    answer = client.request(method, path)
+    assert answer.status_code == status
+    Draft202012Validator({**schema, "components": document["components"]}).validate(answer.json())
+
+
+def test_the_schema_says_what_needs_the_token(client: httpx.Client) -> None:
+    """Every POST and nothing else."""
+    paths = client.get("/schema/openapi.json").json()["paths"]
+    for path, methods in paths.items():
+        for method, route in methods.items():
+            assert ("security" in route) == (method == "post"), path
+
+
 def test_the_run_is_there(client: httpx.Client) -> None:
     """Books, fills and PnL of the simulated run, marked as simulated."""
     books = client.get("/api/v1/books", params={"levels": 3}).json()
@@ -148,7 +191,11 @@ def test_the_run_is_there(client: httpx.Client) -> None:
         ("/api/v1/books?levels=0", 400, "levels"),
         ("/api/v1/books?levels=many", 400, "levels"),
         ("/api/v1/orders?count=100000", 400, "count"),
+        ("/api/v1/books/alpha/DOGE/USDT", 404, "symbol"),
+        ("/api/v1/books/nowhere/BTC/USDT", 404, "venue"),
+        ("/api/v1/books/alpha/BTC/USDT?levels=101", 400, "levels"),
         ("/api/v1/nothing", 404, ""),
+        ("/api/v1/stop", 405, ""),
     ],
 )
 def test_bad_queries_are_problems(client: httpx.Client, path: str, status: int, field: str) -> None:
@@ -213,6 +260,10 @@ def test_the_kill_switch_turns_and_stop_is_asked_for(server: Server, client: htt
         ({"Host": "evil.example"}, "host"),
         ({"Origin": "https://evil.example"}, "origin"),
         ({"Origin": "null"}, "origin"),
+        ({"Origin": "http://127.0.0.1:3000"}, "origin"),
+        ({"Origin": "http://[::1"}, "origin"),
+        ({"Host": "[::1"}, "host"),
+        ({"Host": ""}, "host"),
     ],
     ids=str,
 )
@@ -223,6 +274,41 @@ def test_foreign_pages_and_hosts_are_refused(
     answer = client.get("/api/v1/health", headers=headers)
     assert answer.status_code == 403
     assert answer.json()["field"] == field
+
+
+def test_its_own_page_is_let_in(server: Server, client: httpx.Client) -> None:
+    """The page served here asks from this very origin, by either name of this machine."""
+    for host in (f"127.0.0.1:{server.port}", f"localhost:{server.port}"):
+        headers = {"Host": host, "Origin": f"http://{host}"}
+        assert client.get("/api/v1/health", headers=headers).status_code == 200
+
+
+def test_bytes_that_are_no_text_are_an_answer_not_an_accident(client: httpx.Client) -> None:
+    """Any header may hold any bytes; none of them is an error of ours."""
+    odd = [(b"X-Odd", b"\xff\xfe")]
+    assert client.get("/api/v1/health", headers=odd).status_code == 200
+    wrong = [(b"Authorization", b"Bearer \xff")]
+    assert client.post("/api/v1/stop", headers=wrong).status_code == 401
+
+
+def test_an_accident_is_logged_and_says_no_more(
+    server: Server,
+    client: httpx.Client,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The caller learns that it was not his fault, the log where it happened."""
+
+    def fail() -> None:
+        raise ArithmeticError("a secret of the inside")
+
+    monkeypatch.setattr(server.source, "health", fail)
+    with caplog.at_level(logging.ERROR, "orchestrator.api"):
+        answer = client.get("/api/v1/health")
+    assert (answer.status_code, answer.json()["status"]) == (500, 500)
+    assert "secret" not in answer.text
+    assert "a secret of the inside" in caplog.text
+    assert "/api/v1/health" in caplog.text
 
 
 def test_the_page_and_schema_load_nothing_from_elsewhere(client: httpx.Client) -> None:
@@ -272,3 +358,11 @@ def test_a_taken_port_is_named(server: Server) -> None:
     """The error says which port and what to do."""
     with pytest.raises(PortTakenError, match=f"port {server.port} cannot be used"):
         listen(ApiConfig("127.0.0.1", server.port))
+
+
+def test_a_port_is_taken_before_anybody_is_served() -> None:
+    """Of two engines that start together, the second learns it at once."""
+    with listen(ApiConfig("127.0.0.1", 0)) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(PortTakenError, match=f"port {port} cannot be used"):
+            listen(ApiConfig("127.0.0.1", port))

@@ -1,6 +1,9 @@
 """Serves the control API on an event loop that is already running, beside the view component."""
 
+import asyncio
+import contextlib
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import uvicorn
@@ -25,6 +28,7 @@ def listen(config: ApiConfig) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((config.host, config.port))
+        listening.listen()  # two may bind a port that nobody listens on yet; only one may listen
     except OSError as error:
         listening.close()
         raise PortTakenError(
@@ -33,9 +37,18 @@ def listen(config: ApiConfig) -> socket.socket:
     return listening
 
 
+class GuestServer(uvicorn.Server):
+    """A server in a process that is not its own: Ctrl-C belongs to the engine, which drains."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take no signal."""
+        yield
+
+
 async def serve_app(app: Litestar, listening: socket.socket) -> None:
-    """Serve until cancelled. The listening socket is the caller's."""
-    server = uvicorn.Server(
+    """Serve until cancelled, then close every connection and the socket before returning."""
+    server = GuestServer(
         uvicorn.Config(
             app,
             loop="none",
@@ -48,11 +61,12 @@ async def serve_app(app: Litestar, listening: socket.socket) -> None:
             timeout_graceful_shutdown=1,
         )
     )
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
-        await server.serve(sockets=[listening])
+        await asyncio.shield(serving)  # a cancelled uvicorn would leave its connections open
     finally:
         server.should_exit = True
+        await serving
 
 
 def make_source(loop: ActorLoop, monitor: Monitor, runtime: str) -> Source:
@@ -84,4 +98,6 @@ async def serve_api(
     with listen(config) as listening:
         host, port = listening.getsockname()[:2]
         address.write_text(f"http://{f'[{host}]' if ':' in host else host}:{port}")
-        await serve_app(create_app(make_source(loop, monitor, runtime), token), listening)
+        # Building the routes takes 0.3 s of a core: on the loop, a busy machine would miss heartbeats.
+        app = await asyncio.to_thread(create_app, make_source(loop, monitor, runtime), token)
+        await serve_app(app, listening)

@@ -15,6 +15,7 @@ from engine.views import (
     OrderView,
     PnLView,
     RiskView,
+    VenueView,
 )
 
 TIMEOUT_S = 1.0
@@ -25,6 +26,7 @@ class EngineView(msgspec.Struct):
 
     health: HealthView | None = None
     actors: list[ActorView] = []
+    venues: list[VenueView] = []
     books: list[BookView] = []
     opportunities: list[OpportunityView] = []
     orders: list[OrderView] = []

@@ -10,7 +10,7 @@ from engine.config import Config
 from engine.edges.directory import Counter, open_page
 from engine.edges.replaying import counts_in
 from engine.runtime import HostState
-from engine.venue import Counts
+from engine.venues.counts import Counts
 
 
 def play_in_cluster(config: Config, text: str) -> tuple[Path, list[Counts]]:

@@ -4,19 +4,30 @@ The one file that knows every component's class. `topology_of` gives the numbers
 components of one actor, the same in a backtest, in one process and in a cluster.
 """
 
+from collections.abc import Sequence
+
 from engine.bots.arbitrage import ArbitrageBot
 from engine.component import Component
 from engine.config import BotConfig, Config, VenueConfig
-from engine.instruments import Instruments
+from engine.instruments import Instrument, Instruments
 from engine.ledger import Ledger
 from engine.monitor import Monitor
 from engine.risk import RiskGuard
 from engine.routes import Topology
 from engine.scanner import Scanner
 from engine.venue import Venue
-from engine.venues.binance import BinanceHandler
+from engine.venues.binance import BinanceFuturesHandler, BinanceHandler
+from engine.venues.bitfinex import BitfinexHandler
+from engine.venues.bitstamp import BitstampHandler
+from engine.venues.bybit import BybitHandler, BybitLinearHandler
+from engine.venues.coinbase import CoinbaseHandler
+from engine.venues.coinbase_exchange import CoinbaseExchangeHandler
+from engine.venues.gate import GateHandler
 from engine.venues.handler import Handler
+from engine.venues.kraken import KrakenHandler
 from engine.venues.kraken_v1 import KrakenV1Handler
+from engine.venues.kucoin import KucoinHandler
+from engine.venues.okx import OkxHandler
 from engine.venues.simulated import SimulatedHandler
 
 VIEW_ACTOR = "api"
@@ -24,8 +35,19 @@ SOLO_ACTOR = "solo"
 
 HANDLERS: dict[str, type[Handler]] = {
     "simulated": SimulatedHandler,
-    "kraken_v1": KrakenV1Handler,
     "binance": BinanceHandler,
+    "binance_futures": BinanceFuturesHandler,
+    "bitfinex": BitfinexHandler,
+    "bitstamp": BitstampHandler,
+    "bybit": BybitHandler,
+    "bybit_linear": BybitLinearHandler,
+    "coinbase": CoinbaseHandler,
+    "coinbase_exchange": CoinbaseExchangeHandler,
+    "gate": GateHandler,
+    "kraken": KrakenHandler,
+    "kraken_v1": KrakenV1Handler,
+    "kucoin": KucoinHandler,
+    "okx": OkxHandler,
 }
 
 BOTS: dict[str, type[ArbitrageBot]] = {"arbitrage": ArbitrageBot}
@@ -91,9 +113,10 @@ def _component(
 def _venue(
     config: Config, venue: VenueConfig, instruments: Instruments, number: int, place: int
 ) -> Venue:
-    natives = {
-        instrument.id: config.instruments[instrument.id].native
-        for instrument in instruments.of_venue(place)
-    }
-    handler = HANDLERS[venue.protocol](instruments.of_venue(place), natives)
-    return Venue(number, place, venue, instruments, handler)
+    protocol = HANDLERS[venue.protocol]
+
+    def make_handler(part: Sequence[Instrument]) -> Handler:
+        natives = {i.id: config.instruments[i.id].native or i.symbol for i in part}
+        return protocol(part, natives)
+
+    return Venue(number, place, venue, instruments, make_handler)

@@ -55,6 +55,12 @@ class TrackedBook:
         self.state = state
         self.reason = reason
 
+    def move(self, instrument: Instrument) -> None:
+        """The instrument has another grid now: the book begins anew on it."""
+        self.instrument = instrument
+        self.grid = Grid(*instrument.tick_parts, *instrument.lot_parts)
+        self.begin()
+
     def snapshot(self) -> BookSnapshot:
         """The whole state."""
         return BookSnapshot(self.book.dump(), self.state, self.reason)

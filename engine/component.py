@@ -7,6 +7,7 @@ backtest, in one process and in a cluster, and cannot tell which.
 
 from typing import ClassVar
 
+from engine.instruments import Instrument, Instruments
 from engine.messages import AnyMessage
 
 Outputs = tuple[AnyMessage, ...]
@@ -23,9 +24,10 @@ class Component:
 
     kind: ClassVar[str]
 
-    def __init__(self, sender: int) -> None:
+    def __init__(self, sender: int, instruments: Instruments) -> None:
         self.sender = sender
         self.sequence = 0
+        self.instruments = instruments
 
     def next_sequence(self) -> int:
         """The number of the next message this component sends."""
@@ -35,6 +37,13 @@ class Component:
     def on_message(self, message: AnyMessage, now_ns: int) -> Outputs:
         """Take one message at a time; give what follows from it, in order."""
         raise NotImplementedError
+
+    def reload(self, number: int, tick_size: str, lot_size: str) -> None:
+        """An instrument is on another grid from here on; called between two messages."""
+        self.regrid(self.instruments.reload(number, tick_size, lot_size))
+
+    def regrid(self, instrument: Instrument) -> None:
+        """Compute again what was computed from an instrument's grid."""
 
     def open_work(self) -> int:
         """How much is under way and must end before the component may stop; 0 when it is quiet."""

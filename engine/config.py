@@ -20,11 +20,31 @@ Milliseconds = Annotated[int, Meta(ge=1, le=600_000)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 ASSET_DECIMALS = {"BTC": 8, "XBT": 8, "ETH": 8, "USDT": 8, "USDC": 8, "USD": 8, "EUR": 8}
+SYMBOL = "^[A-Z0-9]{1,20}/[A-Z0-9]{1,20}(:[A-Z0-9]{1,20}(-[A-Z0-9-]{1,20})?)?$"
+"""BASE/QUOTE; contracts say what they settle in, and when they expire."""
 SECRET_WORDS = ("secret", "password", "api_key", "apikey", "private_key", "passphrase")
 
 
 class ConfigError(ValueError):
     """A configuration that does not hold: 'FILE: key.path: what was expected and found'."""
+
+
+Protocol = Literal[
+    "simulated",
+    "binance",
+    "binance_futures",
+    "bitfinex",
+    "bitstamp",
+    "bybit",
+    "bybit_linear",
+    "coinbase",
+    "coinbase_exchange",
+    "gate",
+    "kraken",
+    "kraken_v1",
+    "kucoin",
+    "okx",
+]
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,20 +56,21 @@ class VenueConfig(Strict, frozen=True):
 
     name: Name
     kind: Literal["simulated", "replay"] = "simulated"
-    protocol: Literal["simulated", "kraken_v1", "binance"] = "simulated"
+    protocol: Protocol = "simulated"
     path: str = ""
     speed: Annotated[float, Meta(ge=0, le=1_000_000)] = 1.0
     depth_levels: Annotated[int, Meta(ge=1, le=100)] = 10
     order_timeout_ms: Milliseconds = 1000
     order_deadline_ms: Milliseconds = 500
     stale_ms: Milliseconds = 5000
+    redundancy: Annotated[int, Meta(ge=1, le=2)] = 1
 
 
 class InstrumentConfig(Strict, frozen=True):
     """An instrument of a venue; `native` is its name there, `symbol` ours (BASE/QUOTE)."""
 
     venue: Name
-    symbol: Annotated[str, Meta(pattern="^[A-Z0-9]{2,12}/[A-Z0-9]{2,12}$")]
+    symbol: Annotated[str, Meta(pattern=SYMBOL)]
     tick_size: Decimal
     lot_size: Decimal
     native: str = ""
@@ -264,7 +285,7 @@ def instruments_of(config: Config) -> Instruments:
     venues = [venue.name for venue in config.venues]
     table = []
     for number, entry in enumerate(config.instruments):
-        base, _, quote = entry.symbol.partition("/")
+        base, _, quote = entry.symbol.partition(":")[0].partition("/")
         instrument = Instrument(
             id=number,
             venue=venues.index(entry.venue),

@@ -5,7 +5,9 @@ back exactly, and gives notionals and fees in units of its assets (10 ** -decima
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from functools import cached_property
+from math import ceil
 from typing import Any
 
 import msgspec
@@ -149,6 +151,26 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
         """Lots as a decimal string with as many places as the lot size."""
         return format_decimal(lots * self.lot_parts[0], self.lot_parts[1])
 
+    def on_grid(self, tick_size: str, lot_size: str) -> "Instrument":
+        """The same market on another grid; raises InstrumentError."""
+        try:
+            factor = Fraction(*_as_fraction(self.lot_parts)) / Fraction(
+                *_as_fraction(_trimmed(*split_decimal(lot_size)))
+            )
+        except (UnitError, ZeroDivisionError) as error:
+            raise InstrumentError(f"{self.symbol}: {error}") from error
+        return msgspec.structs.replace(
+            self,
+            tick_size=tick_size,
+            lot_size=lot_size,
+            lots_min=max(1, ceil(self.lots_min * factor)),
+            lots_max=max(1, int(self.lots_max * factor)),
+        )
+
+    def same_grid(self, other: "Instrument") -> bool:
+        """Whether ticks and lots mean the same."""
+        return (self.tick_parts, self.lot_parts) == (other.tick_parts, other.lot_parts)
+
     def notional(self, ticks: int, lots: int) -> int:
         """Price times quantity in quote units, exact; raises RangeError."""
         return in_range(ticks * lots * self.quote_units_per_tick_lot)
@@ -156,6 +178,11 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
     def fee(self, ticks: int, lots: int, rate_ppm: int) -> int:
         """The fee on a trade in quote units, rounded up to the unit (a rebate rounds to less)."""
         return -(-self.notional(ticks, lots) * rate_ppm // PPM)
+
+
+def _as_fraction(parts: tuple[int, int]) -> tuple[int, int]:
+    digits, places = parts
+    return digits, 10**places
 
 
 def _trimmed(digits: int, places: int) -> tuple[int, int]:
@@ -201,6 +228,13 @@ class Instruments:
 
     def __getitem__(self, number: int) -> Instrument:
         return self._all[number]
+
+    def reload(self, number: int, tick_size: str, lot_size: str) -> Instrument:
+        """Put an instrument on another grid; raises InstrumentError."""
+        fresh = self._all[number].on_grid(tick_size, lot_size)
+        self._found[fresh.venue, fresh.symbol] = fresh
+        self._all = (*self._all[:number], fresh, *self._all[number + 1 :])
+        return fresh
 
     def __len__(self) -> int:
         return len(self._all)

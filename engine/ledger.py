@@ -79,11 +79,9 @@ class Ledger(Component):
     kind = "ledger"
 
     def __init__(self, sender: int, instruments: Instruments) -> None:
-        super().__init__(sender)
-        self._instruments = instruments
+        super().__init__(sender, instruments)
         self._of_symbol: dict[str, list[Instrument]] = {}
-        for instrument in instruments:
-            self._of_symbol.setdefault(_symbol(instrument), []).append(instrument)
+        self._group()
         self._balances: dict[int, dict[str, int]] = {}
         self._seen: dict[int, dict[str, int]] = {}
         self._positions: dict[str, Position] = {}
@@ -103,6 +101,16 @@ class Ledger(Component):
         taker = self._takers.get(type(message))
         return NOTHING if taker is None else taker(message, now_ns)
 
+    def _group(self) -> None:
+        self._of_symbol.clear()
+        for instrument in self.instruments:
+            self._of_symbol.setdefault(_symbol(instrument), []).append(instrument)
+
+    def regrid(self, instrument: Instrument) -> None:
+        """See `Component.regrid`: the mid was in other ticks."""
+        self._mids.pop(instrument.id, None)
+        self._group()
+
     @property
     def balances(self) -> dict[tuple[str, str], int]:
         """What is held by (venue, asset), in units."""
@@ -114,7 +122,7 @@ class Ledger(Component):
         return self._by_venue(self._seen)
 
     def _by_venue(self, held: dict[int, dict[str, int]]) -> dict[tuple[str, str], int]:
-        names = self._instruments.venues
+        names = self.instruments.venues
         return {
             (names[venue], asset): total
             for venue, assets in held.items()
@@ -152,7 +160,7 @@ class Ledger(Component):
     def _on_fill(self, fill: Fill, now_ns: int) -> Outputs:
         if self._is_repeat(fill):
             return NOTHING
-        instrument = self._instruments[fill.instrument]
+        instrument = self.instruments[fill.instrument]
         base, quote = instrument.base, instrument.quote
         units = fill.side * fill.lots * instrument.base_units_per_lot
         value = instrument.notional(fill.ticks, fill.lots)

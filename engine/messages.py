@@ -77,6 +77,7 @@ class Reason(IntEnum):
     DISCONNECTED = 504
     MALFORMED = 505
     OFF_GRID = 506
+    SNAPSHOT_OLD = 507
 
 
 class Risk(IntEnum):
@@ -199,7 +200,12 @@ class Trade(Message, frozen=True):
 
 
 class VenueStatus(Message, frozen=True):
-    """A venue's connection and its counters since the engine's start."""
+    """A venue's connection and its counters since the engine's start.
+
+    `unchecked` counts frames whose checksum the venue left out, `duplicates` those that were here
+    before, `switches` how often another connection's book was served; `verifies` says what the
+    venue's protocol lets us check of a book.
+    """
 
     venue: int
     connected: bool
@@ -213,14 +219,31 @@ class VenueStatus(Message, frozen=True):
     orders_open: int
     orders_unknown: int
     simulated: bool
+    unchecked: int = 0
+    duplicates: int = 0
+    off_grid: int = 0
+    snapshots_old: int = 0
+    switches: int = 0
+    requests_failed: int = 0
+    books_live: int = 0
+    verifies: str = ""
 
 
 class BookStateChanged(Message, frozen=True):
-    """A book's trust changed, and why."""
+    """A book's trust changed, and why; LIVE again, `took_ns` is how long it was not."""
 
     instrument: int
     state: BookState
     reason: Reason
+    took_ns: int = 0
+
+
+class InstrumentReloaded(Message, frozen=True):
+    """A venue moved an instrument to another grid: from here on its ticks and lots are these."""
+
+    instrument: int
+    tick_size: str
+    lot_size: str
 
 
 # --- decisions, orders and money, delivered at least once ------------------------------------------
@@ -407,10 +430,14 @@ class OrderRequest(Message, frozen=True):
 
 
 class HttpRequest(Message, frozen=True):
-    """Ask a venue over HTTP; the answer comes back as a `Frame` of kind 1 with the same `about`."""
+    """Ask a venue over HTTP; the answer comes back as a `Frame` of kind 1 with the same `about`.
+
+    Where none comes, the `Frame` has kind 2 and its payload says why.
+    """
 
     venue: int
     about: str
+    connection: int = 0
 
 
 class SetTimer(Message, frozen=True):
@@ -434,6 +461,7 @@ AnyMessage = (
     | Trade
     | VenueStatus
     | BookStateChanged
+    | InstrumentReloaded
     | Opportunity
     | OpportunityGone
     | OrderIntent

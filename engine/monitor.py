@@ -77,7 +77,7 @@ class Monitor(Component):
     kind = "view"
 
     def __init__(self, sender: int, instruments: Instruments, bots: dict[int, str]) -> None:
-        super().__init__(sender)
+        super().__init__(sender, instruments)
         self._viewer = Viewer(instruments, bots)
         self._state = MonitorState(
             0, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, Risk.NORMAL, False, 0

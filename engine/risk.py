@@ -93,8 +93,9 @@ class RiskGuard(Component):
     kind = "risk"
 
     def __init__(self, sender: int, instruments: Instruments, config: RiskConfig) -> None:
-        super().__init__(sender)
-        self._limits = tuple(_limits(i, instruments, config) for i in instruments)
+        super().__init__(sender, instruments)
+        self._limits = [_limits(i, instruments, config) for i in instruments]
+        self._config = config
         self._distance_max_bps = config.price_distance_max_bps
         self._stale_ns = config.stale_ms * MS
         self._open_max = config.orders_open_max
@@ -124,6 +125,11 @@ class RiskGuard(Component):
         """See `Component.on_message`."""
         taker = self._takers.get(type(message))
         return NOTHING if taker is None else taker(message, now_ns)
+
+    def regrid(self, instrument: Instrument) -> None:
+        """See `Component.regrid`: limits in lots, and a top in ticks, are the new grid's."""
+        self._limits[instrument.id] = _limits(instrument, self.instruments, self._config)
+        self._tops.pop(instrument.id, None)
 
     def open_work(self) -> int:
         """The orders whose end is not known."""

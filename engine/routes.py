@@ -23,6 +23,7 @@ from engine.messages import (
     Fill,
     Frame,
     HttpRequest,
+    InstrumentReloaded,
     KillSwitch,
     Opportunity,
     OpportunityGone,
@@ -50,6 +51,7 @@ ROUTES: dict[type, tuple[str, ...]] = {
     Trade: ("view",),
     VenueStatus: ("risk", "view"),
     BookStateChanged: ("risk", "view"),
+    InstrumentReloaded: ("scanner", "risk", "ledger", "bots", "view"),
     Opportunity: ("bots", "view"),
     OpportunityGone: ("bots", "view"),
     OrderIntent: ("risk", "view"),
@@ -70,6 +72,7 @@ ROUTES: dict[type, tuple[str, ...]] = {
 DURABLE: frozenset[type] = frozenset(
     {
         BookStateChanged,
+        InstrumentReloaded,
         Opportunity,
         OpportunityGone,
         OrderIntent,

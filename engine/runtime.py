@@ -20,6 +20,7 @@ from engine.messages import (
     Drain,
     Fill,
     Frame,
+    InstrumentReloaded,
     KillSwitch,
     OrderCommand,
     OrderEvent,
@@ -72,9 +73,10 @@ class Route(NamedTuple):
 
 
 class HostState(msgspec.Struct):
-    """The snapshot of a host: each component's own, by name."""
+    """The snapshot of a host: each component's own, by name, and the grids that were reloaded."""
 
     components: dict[str, bytes]
+    reloaded: dict[int, tuple[str, str]] = {}
 
 
 class ComponentFailed(RuntimeError):
@@ -102,6 +104,7 @@ class Host:
         self._by_number = {c.sender: c for c in components}
         self._actor = topology.actor(components[0].sender)
         self._routes: dict[object, Route] = {}
+        self._reloaded: dict[int, tuple[str, str]] = {}
 
     def step(self, message: AnyMessage, raw: bytes | None, now_ns: int) -> list[AnyMessage]:
         """Take one message from outside through its whole cascade; the messages that came out.
@@ -127,6 +130,8 @@ class Host:
 
     def _cascade(self, message: AnyMessage, now_ns: int) -> Iterator[AnyMessage]:
         """Depth first: what follows from an output comes before the output's next sibling."""
+        if type(message) is InstrumentReloaded:
+            self._reload(message.instrument, message.tick_size, message.lot_size)
         waiting = [(component, message) for component in reversed(self._entry(message))]
         done = 0
         while waiting:
@@ -140,12 +145,20 @@ class Host:
                 continue
             yield from produced
             for output in reversed(produced):
+                if type(output) is InstrumentReloaded:
+                    self._reload(output.instrument, output.tick_size, output.lot_size)
                 local = self.route(output).local
                 if local:
                     waiting.extend([(component, output) for component in reversed(local)])
             done += 1
             if done > CASCADE_MAX:
                 raise ComponentFailed(f"more than {CASCADE_MAX} messages follow from {message!r}")
+
+    def _reload(self, number: int, tick_size: str, lot_size: str) -> None:
+        """An instrument is on another grid, for all components at once."""
+        self._reloaded[number] = (tick_size, lot_size)
+        for component in self.components:
+            component.reload(number, tick_size, lot_size)
 
     def _let_out(self, outputs: list[AnyMessage], now_ns: int) -> None:
         """Journal first, in one write; only then publish and perform, in the order produced."""
@@ -213,7 +226,10 @@ class Host:
     def snapshot(self) -> bytes:
         """All components' states."""
         return msgspec.msgpack.encode(
-            HostState({self.topology.name(c.sender): c.snapshot() for c in self.components})
+            HostState(
+                {self.topology.name(c.sender): c.snapshot() for c in self.components},
+                self._reloaded,
+            )
         )
 
     def restore(self, data: bytes) -> None:
@@ -225,6 +241,8 @@ class Host:
         mine = {self.topology.name(c.sender): c for c in self.components}
         if mine.keys() != state.components.keys():
             raise ValueError(f"snapshot of {sorted(state.components)}, host of {sorted(mine)}")
+        for number, (tick_size, lot_size) in state.reloaded.items():
+            self._reload(number, tick_size, lot_size)
         for name, component in mine.items():
             component.restore(state.components[name])
 

@@ -100,12 +100,18 @@ class Scanner(Component):
     kind = "scanner"
 
     def __init__(self, sender: int, instruments: Instruments, config: ScannerConfig) -> None:
-        super().__init__(sender)
+        super().__init__(sender, instruments)
         self._profit_min = config.profit_min_bps / BPS
         self._stale_ns = config.stale_ms * MS
         self._books: dict[int, Book] = {}
         self._seen: dict[int, Seen] = {}
         self._opportunities = 0
+        self._config = config
+        self._price()
+
+    def _price(self) -> None:
+        """What follows from the grids and fees of all instruments."""
+        instruments, config = self.instruments, self._config
         # What a tick sold brings and a tick bought costs, in quote, by instrument.
         self._sell_factor = [i.tick * (1 - i.taker_rate) * (1 + SLACK) for i in instruments]
         self._buy_factor = [i.tick * (1 + i.taker_rate + self._profit_min) for i in instruments]
@@ -120,6 +126,11 @@ class Scanner(Component):
             )
             for i in instruments
         )
+
+    def regrid(self, instrument: Instrument) -> None:
+        """See `Component.regrid`."""
+        self._books.pop(instrument.id, None)
+        self._price()
 
     def on_message(self, message: AnyMessage, now_ns: int) -> Outputs:
         """See `Component.on_message`."""

@@ -5,27 +5,25 @@ only a LIVE book is shown with prices, a lost book is resynced, an order's reque
 is journalled before its bytes leave, and what is not known of an order is asked until it is known.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
-from engine.books import BookSnapshot, TrackedBook
+from engine.books import TrackedBook
 from engine.component import NOTHING, Component, Outputs
 from engine.config import VenueConfig
-from engine.instruments import Instruments
+from engine.instruments import Instrument, InstrumentError, Instruments
 from engine.messages import (
     AnyMessage,
     BalanceSeen,
     BookState,
-    BookStateChanged,
-    BookTop,
     CancelCommand,
     Connected,
-    Depth,
     Disconnected,
     Frame,
     HttpRequest,
+    InstrumentReloaded,
     KillSwitch,
     OrderCommand,
     Reason,
@@ -38,17 +36,23 @@ from engine.messages import (
     VenueStatus,
 )
 from engine.orders.desk import Desk, DeskState
+from engine.venues.counts import Counts
+from engine.venues.display import Display, DisplayState
 from engine.venues.handler import (
     BalanceNews,
     BookNews,
+    Check,
     FillNews,
-    Handler,
+    ListingNews,
     LostNews,
     Malformed,
+    OldNews,
     OrderNews,
     QueryNews,
     TradeNews,
+    WantedNews,
 )
+from engine.venues.lines import Line, Lines, LinesState, MakeHandler
 
 TICK_NS = 250_000_000
 STATUS_TICKS = 4
@@ -56,33 +60,21 @@ MS = 1_000_000
 UPKEEP = 1
 
 
-class Counts(msgspec.Struct):
-    """What a venue has counted since the engine's start."""
-
-    frames: int = 0
-    gaps: int = 0
-    checksums: int = 0
-    checksums_failed: int = 0
-    crossed: int = 0
-    resyncs: int = 0
-    malformed: int = 0
+FAILED = 2  # the kind of a frame that says why a request got no answer
 
 
 class VenueState(msgspec.Struct):
-    """The whole state, for a snapshot."""
+    """The whole state, for a snapshot. `off_grid` says since when a book's grid is asked for."""
 
     sequence: int
     epoch: int
-    connected: bool
     killed: bool
-    last_frame_ns: int
     ticks: int
     counts: Counts
-    books: dict[int, BookSnapshot]
-    shown: dict[int, tuple[int, int, int, int, int]]
-    depths: dict[int, bytes]
+    lines: LinesState
+    off_grid: dict[int, int]
+    display: DisplayState
     desk: DeskState
-    handler: bytes
 
 
 class Venue(Component):
@@ -96,47 +88,51 @@ class Venue(Component):
         venue: int,
         config: VenueConfig,
         instruments: Instruments,
-        handler: Handler,
+        make_handler: MakeHandler,
     ) -> None:
-        super().__init__(sender)
+        super().__init__(sender, instruments)
         self.venue = venue
-        self.instruments = instruments
-        self.books = {i.id: TrackedBook(i) for i in instruments.of_venue(venue)}
         self.counts = Counts()
-        timeout_ns = config.order_timeout_ms * MS
-        self.desk = Desk(sender, venue, handler, self.next_sequence, timeout_ns)
-        self.connected = False
-        self._handler = handler
-        self._levels = config.depth_levels
         self._simulated = config.kind == "simulated"
         self._deadline_ns = config.order_deadline_ms * MS
         self._stale_ns = config.stale_ms * MS
         self._epoch = 0
         self._killed = False
-        self._last_frame_ns = 0
         self._ticks = 0
-        self._shown: dict[int, tuple[int, int, int, int, int]] = {}
-        self._depths: dict[int, bytes] = {}
+        self._off_grid: dict[int, int] = {}
+        self.lines = Lines(make_handler, instruments.of_venue(venue), config.redundancy)
+        self._handler = self.lines.handler
+        self._display = Display(sender, self.next_sequence, config.depth_levels)
+        timeout_ns = config.order_timeout_ms * MS
+        desk = self.desk = Desk(sender, venue, self._handler, self.next_sequence, timeout_ns)
         self._takers: dict[type, Callable[[Any, int], Outputs]] = {
             Frame: self._on_frame,
             OrderCommand: self._on_order,
-            CancelCommand: self._on_cancel,
-            RequestRefused: self._on_refused,
+            CancelCommand: lambda command, _: tuple(desk.cancel(command)),
+            RequestRefused: lambda refused, _: tuple(desk.refused(refused)),
             TimerFired: self._on_timer,
             Connected: self._on_connected,
             Disconnected: self._on_disconnected,
             Started: self._on_started,
             KillSwitch: self._on_kill_switch,
         }
-        self._on_news: dict[type, Callable[[Any, int, int], Outputs]] = {
+        self._on_news: dict[type, Callable[[Line, Any, int, int], Outputs]] = {
             BookNews: self._book_changed,
             LostNews: self._book_lost,
+            WantedNews: lambda line, news, _, now: tuple(self._resync(line, news.instrument, now)),
+            OldNews: self._old,
             TradeNews: self._traded,
-            OrderNews: self._order_moved,
-            FillNews: self._filled,
-            QueryNews: self._answered,
+            ListingNews: self._listed,
+            OrderNews: lambda _, news, at_ns, __: tuple(desk.moved(news, at_ns)),
+            FillNews: lambda _, news, at_ns, __: tuple(desk.filled(news, at_ns)),
+            QueryNews: lambda _, news, at_ns, __: tuple(desk.answered(news, at_ns)),
             BalanceNews: self._balance,
         }
+
+    @property
+    def books(self) -> Mapping[int, TrackedBook]:
+        """The book of each instrument that is served."""
+        return self.lines.books
 
     def on_message(self, message: AnyMessage, now_ns: int) -> Outputs:
         """See `Component.on_message`."""
@@ -155,8 +151,10 @@ class Venue(Component):
         if message.epoch > 1:
             # The predecessor may have sent what its successor never heard of.
             outputs += self.desk.doubt_all()
-            outputs += self._lose_all(BookState.SYNCING, Reason.DISCONNECTED, 0)
-            self.connected = False
+            for line in self.lines.all:
+                line.connections.clear()
+                gone = line.lose_all(BookState.SYNCING, Reason.DISCONNECTED, now_ns)
+                outputs += self._give_up(line, gone, 0)
         return tuple(outputs)
 
     def _on_kill_switch(self, message: KillSwitch, now_ns: int) -> Outputs:
@@ -164,132 +162,135 @@ class Venue(Component):
         return NOTHING
 
     def _on_connected(self, message: Connected, now_ns: int) -> Outputs:
-        self.connected = True
-        self._last_frame_ns = now_ns
-        outputs: list[AnyMessage] = self._lose_all(BookState.SYNCING, Reason.NONE, 0)
-        outputs += [self._send(payload) for payload in self._handler.open()]
-        if self._handler.takes_orders:
+        line = self.lines.of(message.connection)
+        if line is None:
+            return NOTHING
+        frames, gone = line.opened(message.connection, now_ns)
+        outputs: list[AnyMessage] = self._give_up(line, gone, 0)
+        outputs += [self._send(message.connection, payload) for payload in frames]
+        if line.handler.takes_orders:
             outputs += self.desk.doubt_all()
             outputs += self.desk.ask_all()
         outputs.append(self._status(0))
         return tuple(outputs)
 
     def _on_disconnected(self, message: Disconnected, now_ns: int) -> Outputs:
-        self.connected = False
-        outputs = self._lose_all(BookState.SYNCING, Reason.DISCONNECTED, 0)
-        outputs += self.desk.doubt_all()
+        line = self.lines.of(message.connection)
+        if line is None:
+            return NOTHING
+        outputs = self._give_up(line, line.closed(message.connection, now_ns), 0)
+        if line.handler.takes_orders:
+            outputs += self.desk.doubt_all()
         outputs.append(self._status(0))
         return tuple(outputs)
-
-    def _lose_all(self, state: BookState, reason: Reason, received_ns: int) -> list[AnyMessage]:
-        outputs: list[AnyMessage] = []
-        for number, tracked in self.books.items():
-            if tracked.live or tracked.state is not state:
-                tracked.lose(state, reason)
-                outputs += self._show_lost(number, received_ns)
-        return outputs
 
     # --- frames -----------------------------------------------------------------------------------
 
     def _on_frame(self, frame: Frame, now_ns: int) -> Outputs:
-        self.counts.frames += 1
-        self._last_frame_ns = now_ns
+        counts = self.counts
+        counts.frames += 1
+        line = self.lines.of(frame.connection)
+        if line is None:
+            counts.malformed += 1
+            return NOTHING
+        if frame.kind == FAILED:
+            counts.requests_failed += 1
+            return NOTHING
+        line.heard_ns = now_ns
         try:
-            news = self._handler.decode(frame, self.books)
+            news = line.decode(frame)
         except Malformed:
-            self.counts.malformed += 1
+            counts.malformed += 1
             return NOTHING
         if len(news) == 1:
-            return self._on_news[type(news[0])](news[0], frame.received_ns, now_ns)
+            return self._on_news[type(news[0])](line, news[0], frame.received_ns, now_ns)
         outputs: list[AnyMessage] = []
         for item in news:
-            outputs += self._on_news[type(item)](item, frame.received_ns, now_ns)
+            outputs += self._on_news[type(item)](line, item, frame.received_ns, now_ns)
         return tuple(outputs)
 
-    def _book_changed(self, news: BookNews, received_ns: int, now_ns: int) -> Outputs:
-        """Depth first: the scanner waits for it; the top goes to who reads it later."""
-        number = news.instrument
-        if news.checked:
-            self.counts.checksums += 1
-        book = self.books[number].book
-        outputs: Outputs = NOTHING
-        pairs = book.top_bytes(self._levels)
-        if pairs != self._depths.get(number):
-            self._depths[number] = pairs
-            outputs = (
-                Depth(
-                    self.sender,
-                    self.next_sequence(),
-                    received_ns,
-                    number,
-                    BookState.LIVE,
-                    self._levels,
-                    pairs,
-                ),
-            )
-        top = (2, book.bid_ticks, book.bid_lots, book.ask_ticks, book.ask_lots)
-        before = self._shown.get(number)
-        if top == before:
-            return outputs
-        self._shown[number] = top
-        outputs = (
-            *outputs,
-            BookTop(
-                self.sender,
-                self.next_sequence(),
-                received_ns,
-                number,
-                BookState.LIVE,
-                top[1],
-                top[2],
-                top[3],
-                top[4],
-            ),
-        )
-        if before is None or before[0] != 2:
-            outputs = (*outputs, self._state_changed(number, received_ns))
+    def _book_changed(self, line: Line, news: BookNews, received_ns: int, now_ns: int) -> Outputs:
+        number, check = news
+        counts = self.counts
+        if check is Check.VERIFIED:
+            counts.checksums += 1
+        elif check is Check.MISSING:
+            counts.unchecked += 1
+        took_ns = line.mended(number, now_ns) if line.lost_ns else 0
+        if self.lines.serving[number] is not line:
+            if self.books[number].live:
+                return NOTHING
+            self.lines.serve(line, number)
+            counts.switches += 1
+        return self._display.live(line.books[number], received_ns, took_ns)
+
+    def _book_lost(self, line: Line, news: LostNews, received_ns: int, now_ns: int) -> Outputs:
+        self.counts.lost(news.reason)
+        line.lost(news, now_ns)
+        outputs = self._give_up(line, [news.instrument], received_ns)
+        if news.reason is Reason.OFF_GRID and line.handler.listings_path():
+            self._off_grid.setdefault(news.instrument, now_ns)
+        return (*outputs, *self._resync(line, news.instrument, now_ns))
+
+    def _give_up(self, line: Line, numbers: list[int], received_ns: int) -> list[AnyMessage]:
+        """Books of a line are not LIVE: another line's are shown, or none."""
+        outputs: list[AnyMessage] = []
+        for number in numbers:
+            if self.lines.serving[number] is not line:
+                continue
+            other = self.lines.live(number)
+            if other is None:
+                outputs += self._display.lost(self.books[number], received_ns)
+            else:
+                self.lines.serve(other, number)
+                self.counts.switches += 1
+                outputs += self._display.live(other.books[number], received_ns, 0)
         return outputs
 
-    def _book_lost(self, news: LostNews, received_ns: int, now_ns: int) -> Outputs:
-        if news.reason is Reason.SEQUENCE_GAP:
-            self.counts.gaps += 1
-        elif news.reason is Reason.CHECKSUM:
-            self.counts.checksums_failed += 1
-        elif news.reason is Reason.CROSSED:
-            self.counts.crossed += 1
-        else:
-            self.counts.malformed += 1
-        outputs = self._show_lost(news.instrument, received_ns)
-        return (*outputs, *self._resync(news.instrument))
+    def _old(self, line: Line, news: OldNews, received_ns: int, now_ns: int) -> Outputs:
+        self.counts.duplicates += 1
+        return NOTHING
 
-    def _resync(self, number: int) -> list[AnyMessage]:
+    def _resync(self, line: Line, number: int, now_ns: int) -> list[AnyMessage]:
+        """Ask for a fresh snapshot; of a book off its grid, for the grid first."""
         self.counts.resyncs += 1
-        frames, request = self._handler.resync(number)
-        outputs: list[AnyMessage] = [self._send(payload) for payload in frames]
+        line.asking(number, now_ns)
+        connection = self.lines.connection_of(line)
+        frames, request = line.handler.resync(number, now_ns)
+        if number in self._off_grid:
+            frames, request = (), line.handler.listings_path()
+        outputs: list[AnyMessage] = [self._send(connection, payload) for payload in frames]
         if request:
-            outputs.append(HttpRequest(self.sender, self.next_sequence(), 0, self.venue, request))
+            stamp = self.next_sequence()
+            outputs.append(HttpRequest(self.sender, stamp, 0, self.venue, request, connection))
         return outputs
 
-    def _show_lost(self, number: int, received_ns: int) -> list[AnyMessage]:
-        """A book that is not LIVE is shown without prices."""
-        state = self.books[number].state
-        self._shown[number] = (int(state), 0, 0, 0, 0)
-        self._depths.pop(number, None)
-        empty = bytes(32 * self._levels)
-        sender = self.sender
-        return [
-            Depth(sender, self.next_sequence(), received_ns, number, state, self._levels, empty),
-            BookTop(sender, self.next_sequence(), received_ns, number, state, 0, 0, 0, 0),
-            self._state_changed(number, received_ns),
-        ]
+    def _listed(self, line: Line, news: ListingNews, received_ns: int, now_ns: int) -> Outputs:
+        """The grid of a book that left it: the instrument is loaded anew, and its book asked for."""
+        number = news.instrument
+        if number not in self._off_grid or self.desk.has_open(number):
+            return NOTHING
+        instrument = self.instruments[number]
+        try:
+            fresh = instrument.on_grid(news.tick_size, news.lot_size)
+        except InstrumentError:
+            return NOTHING  # it stays BROKEN and OFF_GRID; upkeep asks again
+        del self._off_grid[number]
+        if fresh.same_grid(instrument):
+            return tuple(self._resync(line, number, now_ns))
+        stamp, tick, lot = self.next_sequence(), news.tick_size, news.lot_size
+        reloaded = InstrumentReloaded(self.sender, stamp, received_ns, number, tick, lot)
+        return (reloaded, *self._resync(line, number, now_ns))
 
-    def _state_changed(self, number: int, received_ns: int) -> BookStateChanged:
-        tracked = self.books[number]
-        return BookStateChanged(
-            self.sender, self.next_sequence(), received_ns, number, tracked.state, tracked.reason
-        )
+    def regrid(self, instrument: Instrument) -> None:
+        """See `Component.regrid`: its books begin anew on the new grid."""
+        for line in self.lines.all:
+            if instrument.id in line.books:
+                line.books[instrument.id].move(instrument)
 
-    def _traded(self, news: TradeNews, received_ns: int, now_ns: int) -> Outputs:
+    def _traded(self, line: Line, news: TradeNews, received_ns: int, now_ns: int) -> Outputs:
+        if self.lines.serving[news.instrument] is not line:
+            return NOTHING
         return (
             Trade(
                 self.sender,
@@ -303,7 +304,7 @@ class Venue(Component):
             ),
         )
 
-    def _balance(self, news: BalanceNews, received_ns: int, now_ns: int) -> Outputs:
+    def _balance(self, line: Line, news: BalanceNews, received_ns: int, now_ns: int) -> Outputs:
         sequence = self.next_sequence()
         return (
             BalanceSeen(self.sender, sequence, received_ns, self.venue, news.asset, news.total),
@@ -320,26 +321,11 @@ class Venue(Component):
         """Why this venue sends no order now, if it does not."""
         if self._killed:
             return Reason.KILLED
-        if not self.connected or not self._handler.takes_orders:
+        if not self.lines.connected or not self._handler.takes_orders:
             return Reason.NOT_CONNECTED
         if command.intent.instrument not in self.books:
             return Reason.UNKNOWN_INSTRUMENT
         return Reason.NONE
-
-    def _on_cancel(self, command: CancelCommand, now_ns: int) -> Outputs:
-        return tuple(self.desk.cancel(command))
-
-    def _on_refused(self, message: RequestRefused, now_ns: int) -> Outputs:
-        return tuple(self.desk.refused(message))
-
-    def _order_moved(self, news: OrderNews, received_ns: int, now_ns: int) -> Outputs:
-        return tuple(self.desk.moved(news, received_ns))
-
-    def _filled(self, news: FillNews, received_ns: int, now_ns: int) -> Outputs:
-        return tuple(self.desk.filled(news, received_ns))
-
-    def _answered(self, news: QueryNews, received_ns: int, now_ns: int) -> Outputs:
-        return tuple(self.desk.answered(news, received_ns))
 
     # --- upkeep -----------------------------------------------------------------------------------
 
@@ -347,46 +333,46 @@ class Venue(Component):
         """Doubt what was not answered, notice silence, say how it goes."""
         self._ticks += 1
         outputs: list[AnyMessage] = [self._timer(now_ns)]
-        outputs += self.desk.chase(now_ns, self.connected)
-        if self.connected and now_ns - self._last_frame_ns > self._stale_ns:
-            outputs += self._lose_live(Reason.STALE_MARKET)
+        outputs += self.desk.chase(now_ns, self.lines.connected)
+        for line in self.lines.all:
+            if line.connected and now_ns - line.heard_ns > self._stale_ns:
+                outputs += self._lose_live(line, now_ns)
+            for number in line.overdue(now_ns):
+                outputs += self._resync(line, number, now_ns)
         if self._ticks % STATUS_TICKS == 0:
             outputs.append(self._status(0))
         return tuple(outputs)
 
-    def _lose_live(self, reason: Reason) -> list[AnyMessage]:
+    def _lose_live(self, line: Line, now_ns: int) -> list[AnyMessage]:
+        """A line fell silent: what it last said is old."""
         outputs: list[AnyMessage] = []
-        for number, tracked in self.books.items():
+        for number, tracked in line.books.items():
             if tracked.live:
-                tracked.lose(BookState.STALE, reason)
-                outputs += self._show_lost(number, 0)
-                outputs += self._resync(number)
+                tracked.lose(BookState.STALE, Reason.STALE_MARKET)
+                line.lost_ns.setdefault(number, now_ns)
+                outputs += self._give_up(line, [number], 0)
+                outputs += self._resync(line, number, now_ns)
         return outputs
 
     def _timer(self, now_ns: int) -> SetTimer:
         return SetTimer(self.sender, self.next_sequence(), 0, UPKEEP, now_ns + TICK_NS)
 
-    def _send(self, payload: bytes) -> SendFrame:
-        return SendFrame(self.sender, self.next_sequence(), 0, self.venue, 0, payload)
+    def _send(self, connection: int, payload: bytes) -> SendFrame:
+        return SendFrame(self.sender, self.next_sequence(), 0, self.venue, connection, payload)
 
     def _status(self, received_ns: int) -> VenueStatus:
-        counts = self.counts
         return VenueStatus(
-            self.sender,
-            self.next_sequence(),
-            received_ns,
-            self.venue,
-            self.connected,
-            counts.frames,
-            counts.gaps,
-            counts.checksums,
-            counts.checksums_failed,
-            counts.crossed,
-            counts.resyncs,
-            counts.malformed,
-            len(self.desk.open),
-            self.desk.unknown,
-            self._simulated,
+            sender=self.sender,
+            sequence=self.next_sequence(),
+            received_ns=received_ns,
+            venue=self.venue,
+            connected=self.lines.connected,
+            orders_open=len(self.desk.open),
+            orders_unknown=self.desk.unknown,
+            simulated=self._simulated,
+            books_live=sum(tracked.live for tracked in self.books.values()),
+            verifies=self._handler.verifies,
+            **msgspec.structs.asdict(self.counts),
         )
 
     def snapshot(self) -> bytes:
@@ -395,16 +381,13 @@ class Venue(Component):
             VenueState(
                 self.sequence,
                 self._epoch,
-                self.connected,
                 self._killed,
-                self._last_frame_ns,
                 self._ticks,
                 self.counts,
-                {number: tracked.snapshot() for number, tracked in self.books.items()},
-                self._shown,
-                self._depths,
+                self.lines.snapshot(),
+                self._off_grid,
+                self._display.snapshot(),
                 self.desk.snapshot(),
-                self._handler.snapshot(),
             )
         )
 
@@ -413,14 +396,10 @@ class Venue(Component):
         state = msgspec.msgpack.decode(data, type=VenueState)
         self.sequence = state.sequence
         self._epoch = state.epoch
-        self.connected = state.connected
         self._killed = state.killed
-        self._last_frame_ns = state.last_frame_ns
         self._ticks = state.ticks
         self.counts = state.counts
-        for number, book in state.books.items():
-            self.books[number].restore(book)
-        self._shown = state.shown
-        self._depths = state.depths
+        self.lines.restore(state.lines)
+        self._off_grid = state.off_grid
+        self._display.restore(state.display)
         self.desk.restore(state.desk)
-        self._handler.restore(state.handler)

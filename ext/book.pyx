@@ -4,13 +4,18 @@ Shape. A side is two flat arrays, keys and lots, sorted so that the touch is the
 key of a bid is its price, the key of an ask is its price negated: both sides then ascend towards
 the touch, and one set of functions serves both.
 
-Why. Most changes land within a few levels of the touch. A walk from the end finds them in one cache
-line, where a tree or a dict chases pointers, and an insert there moves a handful of words. A walk
-that has not arrived after WALK levels gives way to a binary search over the rest.
+Why. Most changes land within a few levels of the touch, and the levels of one frame come in the
+order of their prices, away from it. So a search looks at the touch first and then goes on from where
+the last level was put; it stays in a few cache lines, where a tree or a dict chases pointers.
 
-Worst case. Finding is O(log levels) anywhere. Inserting or deleting at the far end moves every
-level between it and the touch, O(levels): two memmoves of 8 bytes a level. A shuffled snapshot is
-sorted, O(levels log levels).
+Dead slots. A deleted level leaves its slot behind with 0 lots. Most prices that go come back, and a
+new price beside a dead slot takes it over: on recorded Binance frames that spares most of the moves
+that a dense array makes. The touch is never dead; nothing that is read ever shows a dead slot.
+
+Worst case. Finding is O(log slots) anywhere. Inserting at the far end, with no dead slot beside it,
+moves every level between it and the touch, O(slots): two memmoves of 8 bytes a level. A side that is
+full of dead slots is swept, O(slots), before it grows. A shuffled snapshot is sorted,
+O(levels log levels).
 
 Memory. A side grows by doubling up to `levels_max` and then refuses: a change beyond it raises and
 leaves the book as it was, since a level dropped in silence is one that cannot come back to the top.
@@ -31,7 +36,7 @@ from libc.string cimport memset
 
 from ext.ladder cimport (
     BAD_LOTS, BAD_SIDE, BAD_TICKS, BOOK_FULL, CHANGED, NO_MEMORY, Side, best_lots, best_ticks,
-    copy_side, find, gather, keep_best, put, put_all, read_pairs, release, reserve, write_top,
+    copy_side, empty, find, gather, keep_best, make_room, put, put_all, read_pairs, release, write_top,
 )
 
 import struct
@@ -141,7 +146,7 @@ cdef class Book:
 
     cdef int replace_sides(self, Side* bid, Side* ask) except -1:
         """Take over two finished sides, or raise and leave them to the caller."""
-        if bid.count > self.levels_max or ask.count > self.levels_max:
+        if bid.levels > self.levels_max or ask.levels > self.levels_max:
             refuse(BOOK_FULL, self.levels_max)
         release(&self.bid)
         release(&self.ask)
@@ -155,13 +160,11 @@ cdef class Book:
         cdef Side bid, ask
         cdef int outcome
         cdef Py_ssize_t limit = self.levels_max
-        cdef Py_ssize_t bid_room = self.bid.count + bids.count
-        cdef Py_ssize_t ask_room = self.ask.count + asks.count
-        if bid_room <= limit and ask_room <= limit:
+        if self.bid.levels + bids.count <= limit and self.ask.levels + asks.count <= limit:
             # Room for every level to be new is made first, so nothing after it can fail.
-            outcome = reserve(&self.bid, bid_room, limit)
+            outcome = make_room(&self.bid, bids.count, limit)
             if outcome == CHANGED:
-                outcome = reserve(&self.ask, ask_room, limit)
+                outcome = make_room(&self.ask, asks.count, limit)
             if outcome != CHANGED:
                 refuse(outcome, limit)
             put_all(&self.bid, 1, bids.ticks, bids.lots, bids.count, limit)
@@ -254,7 +257,8 @@ cdef class Book:
 
     def clear(self):
         """Forget all levels and the sequence number; the memory is kept."""
-        self.bid.count = self.ask.count = 0
+        empty(&self.bid)
+        empty(&self.ask)
         self.sequence = 0
 
     def truncate(self, Py_ssize_t depth):
@@ -286,12 +290,12 @@ cdef class Book:
     @property
     def bid_count(self):
         """Levels on the bid side."""
-        return self.bid.count
+        return self.bid.levels
 
     @property
     def ask_count(self):
         """Levels on the ask side."""
-        return self.ask.count
+        return self.ask.levels
 
     @property
     def crossed(self):
@@ -318,7 +322,11 @@ cdef class Book:
         cdef Py_ssize_t i
         if side != 1 and side != -1:
             refuse(BAD_SIDE, self.levels_max)
-        return [(side * held.keys[i], held.lots[i]) for i in range(held.count - 1, -1, -1)]
+        return [
+            (side * held.keys[i], held.lots[i])
+            for i in range(held.count - 1, -1, -1)
+            if held.lots[i]
+        ]
 
     def top(self, Py_ssize_t n, out):
         """Write `n` bid pairs (ticks, lots) then `n` ask pairs, best first, zeros after the last.
@@ -337,7 +345,7 @@ cdef class Book:
             write_top(&self.ask, -1, n, <int64_t*>view.buf + 2 * n)
         finally:
             PyBuffer_Release(&view)
-        return min(n, self.bid.count), min(n, self.ask.count)
+        return min(n, self.bid.levels), min(n, self.ask.levels)
 
     def top_bytes(self, Py_ssize_t n):
         """What `top` writes, as bytes: little-endian int64, 16 a level. The form messages carry."""
@@ -351,7 +359,7 @@ cdef class Book:
 
     def dump(self):
         """The whole state: header, bid pairs, ask pairs, best first. Equal books, equal bytes."""
-        cdef Py_ssize_t bids = self.bid.count, asks = self.ask.count
+        cdef Py_ssize_t bids = self.bid.levels, asks = self.ask.levels
         cdef bytes body = PyBytes_FromStringAndSize(NULL, (bids + asks) * 2 * 8)
         cdef int64_t* pairs = <int64_t*>PyBytes_AS_STRING(body)
         write_top(&self.bid, 1, bids, pairs)

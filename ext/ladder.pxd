@@ -11,6 +11,7 @@ from libc.string cimport memcpy, memmove, memset
 cdef enum:
     WALK = 16              # levels searched one by one from the touch before bisecting
     CAPACITY_FIRST = 64    # levels a side has room for when its first one arrives
+    DEAD_SHARE = 8         # a full side is swept when more than one slot in so many is dead
 
 cdef enum Outcome:
     CHANGED = 0
@@ -21,10 +22,12 @@ cdef enum Outcome:
     NO_MEMORY = -5
 
 cdef struct Side:
-    int64_t* keys    # bids: ticks, asks: -ticks; ascending, so the touch is the last one
-    int64_t* lots    # lots[i] > 0 rests at keys[i]
-    Py_ssize_t count
+    int64_t* keys         # bids: ticks, asks: -ticks; ascending, so the touch is the last one
+    int64_t* lots         # lots[i] > 0 rests at keys[i]; 0 is a dead slot, never the last one
+    Py_ssize_t count      # slots in use, dead ones too
+    Py_ssize_t levels     # slots that are not dead
     Py_ssize_t capacity
+    Py_ssize_t hint       # where the last level was put: the next one of a frame is near it
 
 cdef struct Level:
     int64_t key
@@ -32,22 +35,39 @@ cdef struct Level:
     Py_ssize_t index
 
 
-cdef inline Py_ssize_t find(const Side* side, int64_t key) noexcept nogil:
-    """Index of the first key that is not below `key`."""
-    cdef Py_ssize_t high = side.count, low, middle
-    cdef Py_ssize_t stop = high - WALK if high > WALK else 0
-    while high > stop and side.keys[high - 1] >= key:
-        high -= 1
-    if high > stop or high == 0:
+cdef inline Py_ssize_t bisect(
+    const Side* side, int64_t key, Py_ssize_t low, Py_ssize_t high
+) noexcept nogil:
+    """First slot of low..high whose key is not below `key`; `high` if there is none.
+
+    No branch looks at a key: which half it is in cannot be foretold.
+    """
+    cdef const int64_t* base = side.keys + low
+    cdef Py_ssize_t width = high - low, half
+    if width <= 0:
         return high
-    low = 0
-    while low < high:
-        middle = (low + high) >> 1
-        if side.keys[middle] < key:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    while width > 1:
+        half = width >> 1
+        base += half if base[half - 1] < key else 0
+        width -= half
+    return base - side.keys + (base[0] < key)
+
+
+cdef inline Py_ssize_t find(const Side* side, int64_t key) noexcept nogil:
+    """First slot whose key is not below `key`: near the touch, near the hint, or anywhere."""
+    cdef Py_ssize_t high = side.count, low, reach = 4
+    cdef Py_ssize_t stop = high - WALK if high > WALK else 0
+    if high == 0 or side.keys[high - 1] < key:
+        return high
+    if stop and side.keys[stop] < key:  # within the walk: bisecting so few needs no branch
+        return bisect(side, key, stop, high)
+    low = side.hint
+    if low >= stop or side.keys[low] < key:
+        return bisect(side, key, 0 if low >= stop else low, stop + 1 if stop else high)
+    while low >= reach and side.keys[low - reach] >= key:  # away from the touch, ever faster
+        low -= reach
+        reach *= 4
+    return bisect(side, key, low - reach + 1 if low >= reach else 0, low)
 
 
 cdef inline int reserve(Side* side, Py_ssize_t wanted, Py_ssize_t limit) noexcept nogil:
@@ -71,31 +91,79 @@ cdef inline int reserve(Side* side, Py_ssize_t wanted, Py_ssize_t limit) noexcep
     return CHANGED
 
 
-cdef inline int put(Side* side, int64_t key, int64_t lots, Py_ssize_t limit) noexcept nogil:
-    """Set one level; 0 lots deletes it. The only code that inserts or removes."""
-    cdef Py_ssize_t index = find(side, key)
-    cdef Py_ssize_t behind = side.count - index
-    if behind > 0 and side.keys[index] == key:
-        if lots:
-            side.lots[index] = lots
-            return CHANGED
-        if behind > 1:
-            memmove(side.keys + index, side.keys + index + 1, (behind - 1) * sizeof(int64_t))
-            memmove(side.lots + index, side.lots + index + 1, (behind - 1) * sizeof(int64_t))
-        side.count -= 1
-        return CHANGED
-    if lots == 0:
-        return CHANGED
-    if side.count >= limit:
-        return BOOK_FULL
-    if side.count == side.capacity and reserve(side, side.count + 1, limit) != CHANGED:
-        return NO_MEMORY
-    if behind:
-        memmove(side.keys + index + 1, side.keys + index, behind * sizeof(int64_t))
-        memmove(side.lots + index + 1, side.lots + index, behind * sizeof(int64_t))
+cdef inline void sweep(Side* side) noexcept nogil:
+    """Close the ranks: no slot is dead afterwards."""
+    cdef Py_ssize_t i, kept = 0
+    for i in range(side.count):
+        if side.lots[i]:
+            side.keys[kept] = side.keys[i]
+            side.lots[kept] = side.lots[i]
+            kept += 1
+    side.count = kept
+    side.hint = 0
+
+
+cdef inline int make_room(Side* side, Py_ssize_t more, Py_ssize_t limit) noexcept nogil:
+    """So many levels can be inserted without asking for memory; they are known to be within limit."""
+    if side.count + more > limit:
+        sweep(side)
+    return reserve(side, side.count + more, limit)
+
+
+cdef inline void empty(Side* side) noexcept nogil:
+    """Forget all levels; the memory is kept."""
+    side.count = side.levels = side.hint = 0
+
+
+cdef inline int insert(
+    Side* side, Py_ssize_t index, int64_t key, int64_t lots, Py_ssize_t limit
+) noexcept nogil:
+    """A new level before slot `index`: into a dead slot beside it, or by moving those behind it."""
+    cdef Py_ssize_t behind
+    if index < side.count and side.lots[index] == 0:
+        pass
+    elif index > 0 and side.lots[index - 1] == 0:
+        index -= 1
+    else:
+        if side.count == side.capacity:
+            behind = side.count - side.levels
+            if behind and (behind * DEAD_SHARE > side.count or side.count >= limit):
+                sweep(side)
+                index = find(side, key)
+            elif reserve(side, side.count + 1, limit) != CHANGED:
+                return NO_MEMORY
+        behind = side.count - index
+        if behind:
+            memmove(side.keys + index + 1, side.keys + index, behind * sizeof(int64_t))
+            memmove(side.lots + index + 1, side.lots + index, behind * sizeof(int64_t))
+        side.count += 1
     side.keys[index] = key
     side.lots[index] = lots
-    side.count += 1
+    side.levels += 1
+    side.hint = index
+    return CHANGED
+
+
+cdef inline int put(Side* side, int64_t key, int64_t lots, Py_ssize_t limit) noexcept nogil:
+    """Set one level; 0 lots deletes it. The only code that inserts or removes.
+
+    A deleted level leaves its slot dead: most prices that go come back, and the levels beside them
+    need not move. Only at the touch are dead slots dropped.
+    """
+    cdef Py_ssize_t index = find(side, key)
+    if index == side.count or side.keys[index] != key:
+        if lots == 0:
+            return CHANGED
+        if side.levels >= limit:
+            return BOOK_FULL
+        return insert(side, index, key, lots, limit)
+    side.levels += (lots != 0) - (side.lots[index] != 0)
+    side.lots[index] = lots
+    side.hint = index
+    if lots == 0 and index == side.count - 1:
+        while side.count and side.lots[side.count - 1] == 0:
+            side.count -= 1
+        side.hint = 0
     return CHANGED
 
 
@@ -121,7 +189,7 @@ cdef inline void release(Side* side) noexcept nogil:
 
 
 cdef inline int copy_side(Side* target, const Side* source) noexcept nogil:
-    """An own copy of `source` in the empty `target`."""
+    """An own copy of `source` in the empty `target`, without dead slots."""
     memset(target, 0, sizeof(Side))
     if source.count == 0:
         return CHANGED
@@ -130,6 +198,8 @@ cdef inline int copy_side(Side* target, const Side* source) noexcept nogil:
     memcpy(target.keys, source.keys, source.count * sizeof(int64_t))
     memcpy(target.lots, source.lots, source.count * sizeof(int64_t))
     target.count = source.count
+    target.levels = source.levels
+    sweep(target)
     return CHANGED
 
 
@@ -169,16 +239,20 @@ cdef inline int gather(
             side.keys[side.count] = levels[i].key
             side.lots[side.count] = levels[i].lots
             side.count += 1
+    side.levels = side.count
     free(levels)
     return CHANGED
 
 
 cdef inline void write_top(const Side* side, int sign, Py_ssize_t n, int64_t* out) noexcept nogil:
     """`n` pairs (ticks, lots) from the best on; zeros where the side has no more."""
-    cdef Py_ssize_t i, held = min(n, side.count), last = side.count - 1
-    for i in range(held):
-        out[2 * i] = sign * side.keys[last - i]
-        out[2 * i + 1] = side.lots[last - i]
+    cdef Py_ssize_t slot = side.count, held = 0
+    while held < n and slot > 0:
+        slot -= 1
+        if side.lots[slot]:
+            out[2 * held] = sign * side.keys[slot]
+            out[2 * held + 1] = side.lots[slot]
+            held += 1
     memset(out + 2 * held, 0, (n - held) * 2 * sizeof(int64_t))
 
 
@@ -197,18 +271,22 @@ cdef inline int read_pairs(Side* side, int sign, const int64_t* pairs, Py_ssize_
         side.lots[slot] = pairs[2 * i + 1]
         if i and side.keys[slot] >= side.keys[slot + 1]:
             return BAD_TICKS
-    side.count = count
+    side.count = side.levels = count
     return CHANGED
 
 
 cdef inline Py_ssize_t keep_best(Side* side, Py_ssize_t depth) noexcept nogil:
     """Forget all but the best `depth` levels; returns how many those were."""
-    cdef Py_ssize_t surplus = side.count - depth
+    cdef Py_ssize_t surplus = side.levels - depth, left = surplus, slot = 0
     if surplus <= 0:
         return 0
-    memmove(side.keys, side.keys + surplus, depth * sizeof(int64_t))
-    memmove(side.lots, side.lots + surplus, depth * sizeof(int64_t))
-    side.count = depth
+    while left:
+        left -= side.lots[slot] != 0
+        side.lots[slot] = 0
+        slot += 1
+    side.levels = depth
+    if slot * DEAD_SHARE > side.count:  # the far end is walked over each time: keep it short
+        sweep(side)
     return surplus
 
 

@@ -77,8 +77,7 @@ class Strategy(Component):
     def __init__(
         self, sender: int, instruments: Instruments, config: BotConfig, deployment: str
     ) -> None:
-        super().__init__(sender)
-        self.instruments = instruments
+        super().__init__(sender, instruments)
         self.config = config
         self.memory: Any = self.memory_type()
         self.tops: dict[int, BookTop] = {}  # LIVE ones only

@@ -16,7 +16,8 @@ from engine.edges.capture import Capture, CaptureError, describe
 from engine.edges.journal import JournalError
 from engine.edges.verification import ActorVerdict, verify_run
 from engine.units import split_decimal
-from engine.venue import Counts, VenueState
+from engine.venue import VenueState
+from engine.venues.counts import Counts
 
 Play = Callable[[Config, str], tuple[Path, list[Counts]]]
 

@@ -32,7 +32,8 @@ from engine.edges.runs import (
 )
 from engine.ledger import Ledger
 from engine.monitor import Monitor
-from engine.venue import Counts, Venue
+from engine.venue import Venue
+from engine.venues.counts import Counts
 
 DRAIN_TIMEOUT_S = 10.0
 POLL_S = 0.05

@@ -72,6 +72,10 @@ class Desk:
         self._finished: dict[str, int] = {}
         self._trades: dict[str, None] = {}
 
+    def has_open(self, instrument: int) -> bool:
+        """Whether an order of an instrument is not final."""
+        return any(order.intent.instrument == instrument for order in self.open.values())
+
     @property
     def unknown(self) -> int:
         """How many orders may or may not exist."""

@@ -1,171 +1,193 @@
-"""Binance spot: a REST snapshot, and differences numbered by their first and last update id.
+"""Binance spot and USD-M futures: a REST snapshot, and differences numbered by first and last id.
 
-Differences that come before the snapshot are kept. One applies after the snapshot when
-U <= lastUpdateId + 1 <= u, every later one when its U follows the u before it; anything else is a
-gap. Source: https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams
+Spot: the first difference to apply has U <= lastUpdateId + 1 <= u, every later one U = u before + 1.
+Futures: the first has U <= lastUpdateId <= u, every later one pu = u before. Sources:
+https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams and
+https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from engine.books import TrackedBook
-from engine.instruments import Instrument
-from engine.messages import BUY, SELL, BookState, Frame, Reason
-from engine.venues.handler import (
-    UNREADABLE,
-    BookNews,
-    LostNews,
-    Malformed,
-    News,
-    TradeNews,
-    WatchOnly,
-)
-from ext.book import ASK, BID
-from ext.decode import OffGrid
-
-BUFFERED_MAX = 1000
-Levels = list[tuple[str, str]]
+from engine.messages import BUY, SELL, Frame
+from engine.venues.feed import DifferenceFeed, Link, Raw, trade
+from engine.venues.handler import Endpoint, Listing, Malformed, News
 
 
-class _Diff(msgspec.Struct):
-    """The fields of a depthUpdate, aggTrade or trade that matter; others are passed over."""
+class _Diff(msgspec.Struct, gc=False):
+    """A depthUpdate; its levels stay JSON."""
 
-    e: str = ""
-    s: str = ""
-    U: int = 0
-    u: int = 0
-    b: Levels | str | int = ""
-    a: Levels | str | int = ""
-    p: str = ""
-    q: str = ""
-    m: bool = False
-    t: int = 0
+    s: str
+    U: int
+    u: int
+    b: Raw
+    a: Raw
+    pu: int = -1
 
 
-class _Wrapped(msgspec.Struct):
+class _WrappedDiff(msgspec.Struct, gc=False):
     """A combined stream's frame."""
 
     data: _Diff
 
 
+class _Event(msgspec.Struct, gc=False):
+    """Any other event, and the answer to a subscription."""
+
+    e: str = ""
+    s: str = ""
+    p: str = ""
+    q: str = ""
+    m: bool = False
+    t: int = 0
+    a: int | str = 0
+    code: int = 0
+    msg: str = ""
+    error: dict[str, int | str] = {}
+
+
+class _WrappedEvent(msgspec.Struct, gc=False):
+    data: _Event
+
+
 class _Snapshot(msgspec.Struct):
-    """The answer of GET /api/v3/depth."""
+    """The answer of GET /depth."""
 
     lastUpdateId: int
-    bids: Levels
-    asks: Levels
+    bids: Raw
+    asks: Raw
 
 
-_DIFF = msgspec.json.Decoder(_Diff)
-_WRAPPED = msgspec.json.Decoder(_Wrapped)
-_SNAPSHOT = msgspec.json.Decoder(_Snapshot)
+class _Filter(msgspec.Struct):
+    filterType: str
+    tickSize: str = ""
+    stepSize: str = ""
 
 
-class BinanceHandler(WatchOnly):
+class _Market(msgspec.Struct):
+    symbol: str
+    baseAsset: str
+    quoteAsset: str
+    filters: list[_Filter]
+    contractType: str = ""
+    marginAsset: str = ""
+
+
+class _Markets(msgspec.Struct):
+    symbols: list[_Market]
+
+
+_DIFF = msgspec.json.Decoder(_Diff).decode
+_WRAPPED_DIFF = msgspec.json.Decoder(_WrappedDiff).decode
+_EVENT = msgspec.json.Decoder(_Event).decode
+_WRAPPED_EVENT = msgspec.json.Decoder(_WrappedEvent).decode
+_SNAPSHOT = msgspec.json.Decoder(_Snapshot).decode
+_MARKETS = msgspec.json.Decoder(_Markets).decode
+
+
+class BinanceHandler(DifferenceFeed):
     """Binance spot depth and trade streams of the given instruments."""
 
-    def __init__(self, instruments: Sequence[Instrument], natives: Mapping[int, str]) -> None:
-        self._ids = {natives[instrument.id]: instrument.id for instrument in instruments}
-        self._natives = dict(natives)
-        self._waiting: dict[int, list[_Diff]] = {number: [] for number in natives}
+    verifies = "update ids U/u without a gap"
+    endpoint = Endpoint(
+        stream="wss://stream.binance.com:9443/stream",
+        rest="https://api.binance.com",
+        streams_per_connection=500,
+        names_per_frame=200,
+        frames_per_second=4.0,
+        requests_per_second=2.0,
+        silence_s=30.0,
+    )
+    listings = "/api/v3/exchangeInfo"
+    snapshot_mark = "/depth?symbol="
+    path = "/api/v3"
+    trades = "trade"
 
-    def open(self) -> tuple[bytes, ...]:
+    def open(self, now_ns: int) -> tuple[bytes, ...]:
         """Subscribe to differences each 100 ms and to trades."""
-        names = [native.lower() for native in self._natives.values()]
-        streams = [f"{name}@depth@100ms" for name in names] + [f"{name}@trade" for name in names]
-        return (msgspec.json.encode({"method": "SUBSCRIBE", "params": streams, "id": 1}),)
+        names = [native.lower() for native in self.ids]
+        streams = [f"{name}@depth@100ms" for name in names]
+        streams += [f"{name}@{self.trades}" for name in names]
+        return tuple(
+            msgspec.json.encode({"method": "SUBSCRIBE", "params": batch, "id": number})
+            for number, batch in enumerate(self.batches(streams), 1)
+        )
 
-    def resync(self, instrument: int) -> tuple[tuple[bytes, ...], str]:
-        """Ask for a snapshot over HTTP; differences go on being kept."""
-        self._waiting[instrument].clear()
-        return (), f"/api/v3/depth?symbol={self._natives[instrument]}&limit=1000"
-
-    def decode(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
-        """See `Handler.decode`."""
-        try:
-            if frame.kind == 1:
-                return self._answer(frame, books)
-            if frame.payload.startswith(b'{"stream"'):
-                diff = _WRAPPED.decode(frame.payload).data
-            else:
-                diff = _DIFF.decode(frame.payload)
-            number = self._ids.get(diff.s)
-            if number is None:
-                return []
-            if diff.e == "depthUpdate":
-                return self._diff(books[number], diff)
-            if diff.e == "trade":
-                return [self._trade(books[number], diff)]
-        except UNREADABLE as error:
-            raise Malformed(str(error)) from error
-        return []
-
-    def _answer(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
-        """The snapshot of the symbol that the request was about."""
-        _, _, query = frame.about.partition("/depth?symbol=")
-        number = self._ids.get(query.partition("&")[0])
-        if number is None:
-            return []
-        answer = _SNAPSHOT.decode(frame.payload)
-        tracked = books[number]
-        tracked.begin()
-        lost = self._apply(tracked, answer.bids, answer.asks)
-        if lost is not None:
-            return [lost]
-        tracked.book.sequence = answer.lastUpdateId
-        if not tracked.settle():
-            return [LostNews(number, Reason.CROSSED)]
-        news: list[News] = [BookNews(number, False)]
-        for diff in self._waiting[number]:
-            news.extend(self._diff(tracked, diff))
-        self._waiting[number].clear()
-        return news
-
-    def _diff(self, tracked: TrackedBook, diff: _Diff) -> list[News]:
-        number = tracked.instrument.id
-        if not tracked.live:
-            waiting = self._waiting[number]
-            if len(waiting) == BUFFERED_MAX:
-                waiting.pop(0)  # the snapshot will be newer, or the gap will be found
-            waiting.append(diff)
-            return []
-        last = tracked.book.sequence
-        if diff.u <= last:
-            return []  # older than the snapshot
-        if last + 1 < diff.U:
-            tracked.lose(BookState.BROKEN, Reason.SEQUENCE_GAP)
-            return [LostNews(number, Reason.SEQUENCE_GAP)]
-        if not isinstance(diff.b, list) or not isinstance(diff.a, list):
-            raise Malformed("a depthUpdate without levels")
-        tracked.book.sequence = diff.u  # before the levels: a number too large changes nothing
-        lost = self._apply(tracked, diff.b, diff.a)
-        if lost is not None:
-            return [lost]
-        if not tracked.settle():
-            return [LostNews(number, Reason.CROSSED)]
-        return [BookNews(number, False)]
+    def snapshot_path(self, native: str) -> str:
+        """See `DifferenceFeed.snapshot_path`."""
+        return f"{self.path}/depth?symbol={native}&limit=1000"
 
     @staticmethod
-    def _apply(tracked: TrackedBook, bids: Levels, asks: Levels) -> LostNews | None:
-        try:
-            tracked.grid.apply(tracked.book, BID, bids)
-            tracked.grid.apply(tracked.book, ASK, asks)
-        except ValueError as error:
-            reason = Reason.OFF_GRID if isinstance(error, OffGrid) else Reason.MALFORMED
-            tracked.lose(BookState.BROKEN, reason)
-            return LostNews(tracked.instrument.id, reason)
-        return None
+    def read_snapshot(payload: bytes) -> tuple[int, Raw, Raw]:
+        """See `DifferenceFeed.read_snapshot`."""
+        answer = _SNAPSHOT(payload)
+        return answer.lastUpdateId, answer.bids, answer.asks
 
-    def snapshot(self) -> bytes:
-        """The differences that wait for a snapshot."""
-        return msgspec.msgpack.encode(self._waiting)
+    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+        """See `Feed.read`."""
+        payload = frame.payload
+        if b'"depthUpdate"' in payload[:128]:
+            diff = _WRAPPED_DIFF(payload).data if payload[:3] == b'{"s' else _DIFF(payload)
+            number = self.ids.get(diff.s)
+            if number is None:
+                return []
+            tracked = books[number]
+            link = self.link(diff, tracked.book.sequence, number)
+            return self.difference(tracked, link, diff.u, payload, diff.b, diff.a)
+        event = _WRAPPED_EVENT(payload).data if payload[:3] == b'{"s' else _EVENT(payload)
+        if event.code or event.error:
+            raise Malformed(f"refused: {event.msg or event.error}")
+        number = self.ids.get(event.s)
+        if number is None or event.e not in ("trade", "aggTrade"):
+            return []
+        side = SELL if event.m else BUY  # m: the buyer was the maker
+        return [trade(books[number], side, event.p, event.q, str(event.t or event.a))]
 
-    def restore(self, data: bytes) -> None:
-        """See `Handler.restore`."""
-        self._waiting = msgspec.msgpack.decode(data, type=dict[int, list[_Diff]])
+    def link(self, diff: _Diff, last: int, number: int) -> Link:
+        """Where a difference belongs, by the ids of spot."""
+        if diff.u <= last:
+            return Link.OLD
+        return Link.GAP if last + 1 < diff.U else Link.FOLLOWS
 
-    def _trade(self, tracked: TrackedBook, trade: _Diff) -> TradeNews:
-        side = SELL if trade.m else BUY  # m: the buyer was the maker
-        ticks, lots = tracked.grid.ticks(trade.p), tracked.grid.lots(trade.q)
-        return TradeNews(tracked.instrument.id, side, ticks, lots, str(trade.t))
+    @staticmethod
+    def read_listings(payload: bytes) -> Iterator[Listing]:
+        """See `Feed.read_listings`."""
+        for market in _MARKETS(payload).symbols:
+            tick = next((f.tickSize for f in market.filters if f.tickSize), "")
+            lot = next((f.stepSize for f in market.filters if f.filterType == "LOT_SIZE"), "")
+            if not tick or not lot:
+                continue
+            symbol = f"{market.baseAsset}/{market.quoteAsset}"
+            if market.contractType:
+                symbol += f":{market.marginAsset or market.quoteAsset}"
+                if market.contractType != "PERPETUAL":
+                    symbol += f"-{market.symbol.partition('_')[2]}"
+            yield Listing(market.symbol, symbol, tick, lot)
+
+
+class BinanceFuturesHandler(BinanceHandler):
+    """Binance USD-M futures: the same frames, joined by pu."""
+
+    verifies = "update ids pu/u without a gap"
+    endpoint = Endpoint(
+        stream="wss://fstream.binance.com/stream",
+        rest="https://fapi.binance.com",
+        streams_per_connection=200,
+        names_per_frame=100,
+        frames_per_second=8.0,
+        requests_per_second=1.0,
+        silence_s=30.0,
+    )
+    listings = "/fapi/v1/exchangeInfo"
+    path = "/fapi/v1"
+    trades = "aggTrade"
+
+    def link(self, diff: _Diff, last: int, number: int) -> Link:
+        """Where a difference belongs, by the ids of futures."""
+        if diff.pu == last:
+            return Link.FOLLOWS
+        if self.fresh(number) and diff.U <= last <= diff.u:
+            return Link.FOLLOWS
+        return Link.OLD if diff.u <= last else Link.GAP

@@ -2,10 +2,12 @@
 
 A handler holds only what is particular to its exchange: how it subscribes, decodes, numbers and
 checks. It applies levels straight to the books it is given and reports what happened as news; what
-follows from news is the Venue component's, the same for all exchanges.
+follows from news is the Venue component's, the same for all exchanges. What market data handlers
+share stands in engine/venues/feed.py.
 """
 
 from collections.abc import Mapping, Sequence
+from enum import IntEnum
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -15,11 +17,19 @@ from engine.instruments import Instrument
 from engine.messages import Frame, OrderIntent, OrderState, Reason
 
 
+class Check(IntEnum):
+    """What became of the checksum of a frame."""
+
+    NONE = 0
+    VERIFIED = 1
+    MISSING = 2
+
+
 class BookNews(NamedTuple):
-    """A frame changed a book; `checked` says that a checksum was verified."""
+    """A frame changed a book, and what its checksum said of it."""
 
     instrument: int
-    checked: bool
+    check: Check
 
 
 class LostNews(NamedTuple):
@@ -27,6 +37,18 @@ class LostNews(NamedTuple):
 
     instrument: int
     reason: Reason
+
+
+class WantedNews(NamedTuple):
+    """A book waits for its snapshot, which has to be asked for."""
+
+    instrument: int
+
+
+class OldNews(NamedTuple):
+    """A frame that was here before: sent twice, or by another connection."""
+
+    instrument: int
 
 
 class TradeNews(NamedTuple):
@@ -80,7 +102,54 @@ class BalanceNews(NamedTuple):
     total: int
 
 
-News = BookNews | LostNews | TradeNews | OrderNews | FillNews | QueryNews | BalanceNews
+class Listing(NamedTuple):
+    """What a venue says of one of its markets; `symbol` as BASE/QUOTE, with :SETTLE for contracts."""
+
+    native: str
+    symbol: str
+    tick_size: str
+    lot_size: str
+
+
+class ListingNews(NamedTuple):
+    """The grid of an instrument as the venue gives it now."""
+
+    instrument: int
+    tick_size: str
+    lot_size: str
+
+
+News = (
+    BookNews
+    | LostNews
+    | WantedNews
+    | OldNews
+    | TradeNews
+    | OrderNews
+    | FillNews
+    | QueryNews
+    | BalanceNews
+    | ListingNews
+)
+
+
+class Endpoint(NamedTuple):
+    """How an exchange's public market data is reached, and what it allows a client.
+
+    `silence_s` without a frame makes a connection dead. Where `welcome` is a path, it is posted to
+    first, and the handler's `address` reads out of the answer where to connect.
+    """
+
+    stream: str
+    rest: str
+    streams_per_connection: int = 200
+    names_per_frame: int = 50
+    frames_per_second: float = 5.0
+    requests_per_second: float = 5.0
+    ping: bytes = b""
+    ping_every_s: float = 0.0
+    silence_s: float = 30.0
+    welcome: str = ""
 
 
 UNREADABLE = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
@@ -92,20 +161,38 @@ class Malformed(ValueError):
 
 
 class Handler(Protocol):
-    """One exchange's protocol. `takes_orders` is False for one that can only be watched."""
+    """One exchange's protocol. `takes_orders` is False for one that can only be watched.
+
+    `verifies` says in a few words what is checked of a book, for the venue's status. `numbered`
+    declares that updates carry a number which is the same on every connection of the venue: only
+    then may two connections feed one book, the first arrival of each update winning.
+    """
 
     takes_orders: bool
+    verifies: str
+    numbered: bool
+    endpoint: Endpoint
 
     def __init__(self, instruments: Sequence[Instrument], natives: Mapping[int, str]) -> None: ...
 
-    def open(self) -> tuple[bytes, ...]:
+    def open(self, now_ns: int) -> tuple[bytes, ...]:
         """The frames to send when a connection opens."""
 
-    def resync(self, instrument: int) -> tuple[tuple[bytes, ...], str]:
+    def close(self) -> None:
+        """The last connection is gone: forget what was kept of its streams."""
+
+    def resync(self, instrument: int, now_ns: int) -> tuple[tuple[bytes, ...], str]:
         """How to get a fresh snapshot: frames to send, and what to ask over HTTP ('' for none)."""
 
     def decode(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
         """Apply a frame and say what happened; raises Malformed with all books still in order."""
+
+    @staticmethod
+    def address(welcome: bytes) -> str:
+        """Where to connect, out of the answer to `endpoint.welcome`; raises ValueError."""
+
+    def listings_path(self) -> str:
+        """What to ask over HTTP for the venue's markets; '' where that is not known."""
 
     def order(self, intent: OrderIntent, deadline_ns: int) -> bytes:
         """The bytes that place an order which the venue must refuse after `deadline_ns`."""
@@ -124,32 +211,3 @@ class Handler(Protocol):
 
     def restore(self, data: bytes) -> None:
         """Become what `snapshot` gave."""
-
-
-class WatchOnly:
-    """The trading half of a handler whose venue can only be watched."""
-
-    takes_orders = False
-
-    def order(self, intent: OrderIntent, deadline_ns: int) -> bytes:
-        """Never called: the component refuses orders to a venue that takes none."""
-        raise AssertionError(f"{intent.client_order_id} was to be sent to a venue without orders")
-
-    def cancel(self, client_order_id: str) -> bytes:
-        """Never called, as `order`."""
-        raise AssertionError(f"{client_order_id} was to be cancelled at a venue without orders")
-
-    def query(self, client_order_id: str) -> bytes:
-        """Never called, as `order`."""
-        raise AssertionError(f"{client_order_id} was asked for at a venue without orders")
-
-    def fills_since(self, number: int) -> bytes:
-        """Never called, as `order`."""
-        raise AssertionError(f"fills since {number} were asked for at a venue without orders")
-
-    def snapshot(self) -> bytes:
-        """Nothing is kept between frames."""
-        return b""
-
-    def restore(self, data: bytes) -> None:
-        """Nothing is kept between frames."""

@@ -6,130 +6,142 @@ that. After an update the book keeps the subscribed depth and no more: Kraken sa
 levels beyond. Source: https://docs.kraken.com/api/docs/guides/spot-ws-book-v1/
 """
 
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from engine.books import TrackedBook
-from engine.instruments import Instrument
-from engine.messages import BUY, SELL, BookState, Frame, Reason
-from engine.venues.handler import (
-    UNREADABLE,
-    BookNews,
-    LostNews,
-    Malformed,
-    News,
-    TradeNews,
-    WatchOnly,
-)
+from engine.messages import BUY, SELL, Frame, Reason
+from engine.venues.feed import EMPTY, Feed, Raw, lost, parts_of, step_of, text_of, trade
+from engine.venues.handler import Check, Endpoint, Listing, LostNews, Malformed, News
+from ext import checksum
 from ext.book import ASK, BID
-from ext.decode import OffGrid
 
-CHECKED_LEVELS = 10
-Levels = list[tuple[str, ...]]
+DEPTH = 1000
 
 
 class _Book(msgspec.Struct):
     """A book channel's payload: 'as'/'bs' in a snapshot, 'a'/'b' in an update, 'c' the CRC."""
 
-    asks_all: Levels | None = msgspec.field(name="as", default=None)
-    bids_all: Levels | None = msgspec.field(name="bs", default=None)
-    asks: Levels = msgspec.field(name="a", default=[])
-    bids: Levels = msgspec.field(name="b", default=[])
+    asks_all: Raw | None = msgspec.field(name="as", default=None)
+    bids_all: Raw | None = msgspec.field(name="bs", default=None)
+    asks: Raw = msgspec.field(name="a", default=EMPTY)
+    bids: Raw = msgspec.field(name="b", default=EMPTY)
     checksum: str = msgspec.field(name="c", default="")
 
 
-_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
-_BOOK = msgspec.json.Decoder(_Book)
-_TEXT = msgspec.json.Decoder(str)
-_TRADES = msgspec.json.Decoder(list[tuple[str, str, str, str, str, str]])
+class _Event(msgspec.Struct):
+    event: str = ""
+    status: str = ""
+    errorMessage: str = ""
 
 
-class KrakenV1Handler(WatchOnly):
+class _Pair(msgspec.Struct):
+    wsname: str = ""
+    pair_decimals: int = 0
+    lot_decimals: int = 8
+
+
+class _Pairs(msgspec.Struct):
+    result: dict[str, _Pair]
+
+
+_BOOK = msgspec.json.Decoder(_Book).decode
+_EVENT = msgspec.json.Decoder(_Event).decode
+_TRADES = msgspec.json.Decoder(list[tuple[str, str, str, str, str, str]]).decode
+_PAIRS = msgspec.json.Decoder(_Pairs).decode
+
+
+class KrakenV1Handler(Feed):
     """Kraken v1 book and trade channels of the given instruments."""
 
-    def __init__(self, instruments: Sequence[Instrument], natives: Mapping[int, str]) -> None:
-        self._ids = {natives[instrument.id]: instrument.id for instrument in instruments}
-        self._natives = dict(natives)
+    verifies = "CRC-32 of the ten best levels, each frame"
+    endpoint = Endpoint(
+        stream="wss://ws.kraken.com",
+        rest="https://api.kraken.com",
+        names_per_frame=50,
+        frames_per_second=5.0,
+        ping=b'{"event":"ping"}',
+        ping_every_s=20.0,
+        silence_s=10.0,
+    )
+    listings = "/0/public/AssetPairs"
 
-    def open(self) -> tuple[bytes, ...]:
-        """Subscribe to books of depth 1000."""
-        return (self._event("subscribe", list(self._ids)),)
+    def open(self, now_ns: int) -> tuple[bytes, ...]:
+        """Subscribe to books of depth 1000 and to trades."""
+        batches = self.batches(self.ids)
+        return tuple(
+            [_event("subscribe", batch, {"name": "book", "depth": DEPTH}) for batch in batches]
+            + [_event("subscribe", batch, {"name": "trade"}) for batch in batches]
+        )
 
-    def resync(self, instrument: int) -> tuple[tuple[bytes, ...], str]:
+    def resync(self, instrument: int, now_ns: int) -> tuple[tuple[bytes, ...], str]:
         """Leave the pair's book channel and enter it again: Kraken then sends a snapshot."""
-        pair = [self._natives[instrument]]
-        return (self._event("unsubscribe", pair), self._event("subscribe", pair)), ""
+        pair = [self.natives[instrument]]
+        book: dict[str, str | int] = {"name": "book", "depth": DEPTH}
+        return (_event("unsubscribe", pair, book), _event("subscribe", pair, book)), ""
 
-    @staticmethod
-    def _event(event: str, pairs: list[str]) -> bytes:
-        subscription = {"name": "book", "depth": 1000}
-        return msgspec.json.encode({"event": event, "pair": pairs, "subscription": subscription})
-
-    def decode(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
-        """See `Handler.decode`. Event objects (status, heartbeat) say nothing of books."""
+    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+        """See `Feed.read`. Event objects (status, heartbeat) say nothing of books."""
         payload = frame.payload
-        if frame.kind == 1 or payload[:1] == b"{":
+        if payload[:1] == b"{":
+            event = _EVENT(payload)
+            if event.status == "error":
+                raise Malformed(f"refused: {event.errorMessage}")
             return []
-        try:
-            parts = _ARRAY.decode(payload)
-            if len(parts) < 4:
-                raise Malformed(f"{len(parts)} parts in a channel's frame")
-            channel, pair = _TEXT.decode(parts[-2]), _TEXT.decode(parts[-1])
-            instrument = self._ids.get(pair)
-            if instrument is None:
-                return []
-            if channel.startswith("book-"):
-                changes = [_BOOK.decode(part) for part in parts[1:-2]]
-                return self._book(books[instrument], int(channel[5:]), changes)
-            if channel == "trade":
-                return self._trades(books[instrument], instrument, parts[1])
-        except UNREADABLE as error:
-            raise Malformed(str(error)) from error
+        parts = parts_of(payload)
+        if len(parts) < 4:
+            raise Malformed(f"{len(parts)} parts in a channel's frame")
+        instrument = self.ids.get(text_of(parts[-1]))
+        if instrument is None:
+            return []
+        channel = text_of(parts[-2])
+        if channel.startswith("book-"):
+            changes = [_BOOK(part) for part in parts[1:-2]]
+            return self._book(books[instrument], int(channel[5:]), changes)
+        if channel == "trade":
+            return list(_trades(books[instrument], parts[1]))
         return []
 
     def _book(self, tracked: TrackedBook, depth: int, changes: list[_Book]) -> list[News]:
-        number = tracked.instrument.id
-        book = tracked.book
+        expected = changes[-1].checksum
+        crc = int(expected) if expected else None
         whole = changes[0].asks_all is not None or changes[0].bids_all is not None
         if whole:
             tracked.begin()
         elif not tracked.live:
             return []  # updates before the snapshot, or of a book that was lost
-        try:
+        book, grid = tracked.book, tracked.grid
+
+        def apply() -> None:
             for change in changes:
-                tracked.grid.apply(book, ASK, change.asks_all or change.asks)
-                tracked.grid.apply(book, BID, change.bids_all or change.bids)
-        except ValueError as error:
-            reason = Reason.OFF_GRID if isinstance(error, OffGrid) else Reason.MALFORMED
-            tracked.lose(BookState.BROKEN, reason)
-            return [LostNews(number, reason)]
-        book.truncate(depth)
-        checksum = changes[-1].checksum
-        if checksum and int(checksum) != self.checksum(tracked):
-            tracked.lose(BookState.BROKEN, Reason.CHECKSUM)
-            return [LostNews(number, Reason.CHECKSUM)]
-        if not tracked.settle():
-            return [LostNews(number, Reason.CROSSED)]
-        return [BookNews(number, bool(checksum))]
+                grid.pairs(book, ASK, change.asks_all or change.asks)
+                grid.pairs(book, BID, change.bids_all or change.bids)
+            book.truncate(depth)
+
+        check = Check.VERIFIED if crc is not None else Check.NONE if whole else Check.MISSING
+        news = self.settle(tracked, 0, apply, check)
+        if (
+            crc is not None
+            and not isinstance(news, LostNews)
+            and crc != checksum.kraken(book, grid)
+        ):
+            return [lost(tracked, Reason.CHECKSUM)]
+        return [news]
 
     @staticmethod
-    def checksum(tracked: TrackedBook) -> int:
-        """CRC-32 of the top ten levels by Kraken's rule."""
-        pairs = memoryview(tracked.book.top_bytes(CHECKED_LEVELS)).cast("q").tolist()
-        half = 2 * CHECKED_LEVELS
-        return zlib.crc32("".join(map(str, filter(None, pairs[half:] + pairs[:half]))).encode())
+    def read_listings(payload: bytes) -> Iterator[Listing]:
+        """See `Feed.read_listings`. The checksum is over all decimals, whatever the tick is."""
+        for pair in _PAIRS(payload).result.values():
+            if pair.wsname:
+                tick, lot = step_of(pair.pair_decimals), step_of(pair.lot_decimals)
+                yield Listing(pair.wsname, pair.wsname, tick, lot)
 
-    def _trades(self, tracked: TrackedBook, number: int, part: msgspec.Raw) -> list[News]:
-        grid = tracked.grid
-        return [
-            TradeNews(
-                number,
-                BUY if side == "b" else SELL,
-                grid.ticks(price),
-                grid.lots(volume),
-                f"{at}-{place}",
-            )
-            for place, (price, volume, at, side, _, _) in enumerate(_TRADES.decode(part))
-        ]
+
+def _event(event: str, pairs: list[str], subscription: dict[str, str | int]) -> bytes:
+    return msgspec.json.encode({"event": event, "pair": pairs, "subscription": subscription})
+
+
+def _trades(tracked: TrackedBook, part: Raw) -> Iterator[News]:
+    for place, (price, volume, at, side, _, _) in enumerate(_TRADES(part)):
+        yield trade(tracked, BUY if side == "b" else SELL, price, volume, f"{at}-{place}")

@@ -26,6 +26,8 @@ from engine.venues.handler import (
     UNREADABLE,
     BalanceNews,
     BookNews,
+    Check,
+    Endpoint,
     FillNews,
     LostNews,
     Malformed,
@@ -37,7 +39,8 @@ from engine.venues.handler import (
 from ext.book import ASK, BID
 from ext.decode import OffGrid
 
-Levels = list[tuple[str, str]]
+Raw = msgspec.Raw
+EMPTY = Raw(b"[]")
 
 STATES = {
     "acknowledged": OrderState.ACKNOWLEDGED,
@@ -75,8 +78,8 @@ class _Frame(msgspec.Struct):
     type: str
     symbol: str = ""
     seq: int = 0
-    bids: Levels = []
-    asks: Levels = []
+    bids: Raw = EMPTY
+    asks: Raw = EMPTY
     ts: int = 0
     id: str = ""
     side: str = ""
@@ -103,19 +106,20 @@ class SimulatedHandler:
     """The simulated exchange's protocol for the given instruments."""
 
     takes_orders = True
+    numbered = False
+    verifies = "sequence without a gap"
+    endpoint = Endpoint("", "", streams_per_connection=100_000)
 
     def __init__(self, instruments: Sequence[Instrument], natives: Mapping[int, str]) -> None:
         self._instruments = {instrument.id: instrument for instrument in instruments}
-        self._ids = {
-            natives[instrument.id] or instrument.symbol: instrument.id for instrument in instruments
-        }
+        self._ids = {natives[instrument.id]: instrument.id for instrument in instruments}
         self._names = {number: name for name, number in self._ids.items()}
         self._decimals: dict[str, int] = {}
         for instrument in instruments:
             self._decimals[instrument.base] = instrument.base_decimals
             self._decimals[instrument.quote] = instrument.quote_decimals
 
-    def open(self) -> tuple[bytes, ...]:
+    def open(self, now_ns: int) -> tuple[bytes, ...]:
         """Log in, subscribe to all books, ask for balances."""
         return (
             _encode(op="login", account="main"),
@@ -123,9 +127,21 @@ class SimulatedHandler:
             _encode(op="balances"),
         )
 
-    def resync(self, instrument: int) -> tuple[tuple[bytes, ...], str]:
+    def resync(self, instrument: int, now_ns: int) -> tuple[tuple[bytes, ...], str]:
         """Subscribing again brings a fresh snapshot."""
         return (_encode(op="subscribe", symbols=[self._names[instrument]]),), ""
+
+    def close(self) -> None:
+        """Nothing is kept of a connection."""
+
+    @staticmethod
+    def address(welcome: bytes) -> str:
+        """Never called: the address is the exchange process's."""
+        raise AssertionError("no address was to be asked for")
+
+    def listings_path(self) -> str:
+        """The exchange lists its markets nowhere: they are the configuration's."""
+        return ""
 
     def decode(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
         """See `Handler.decode`."""
@@ -165,8 +181,8 @@ class SimulatedHandler:
             tracked.lose(BookState.BROKEN, Reason.SEQUENCE_GAP)
             return [LostNews(number, Reason.SEQUENCE_GAP)]
         try:
-            tracked.grid.apply(book, BID, message.bids)
-            tracked.grid.apply(book, ASK, message.asks)
+            tracked.grid.pairs(book, BID, message.bids)
+            tracked.grid.pairs(book, ASK, message.asks)
         except ValueError as error:
             reason = Reason.OFF_GRID if isinstance(error, OffGrid) else Reason.MALFORMED
             tracked.lose(BookState.BROKEN, reason)
@@ -174,7 +190,7 @@ class SimulatedHandler:
         book.sequence = message.seq
         if not tracked.settle():
             return [LostNews(number, Reason.CROSSED)]
-        return [BookNews(number, False)]
+        return [BookNews(number, Check.NONE)]
 
     def _trade(self, message: _Frame) -> list[News]:
         number = self._ids.get(message.symbol)

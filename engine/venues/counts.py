@@ -1,0 +1,39 @@
+"""What a venue has counted since the engine's start."""
+
+import msgspec
+
+from engine.messages import Reason
+
+
+class Counts(msgspec.Struct):
+    """One number a thing that may happen on a venue's market data; see `VenueStatus`."""
+
+    frames: int = 0
+    gaps: int = 0
+    checksums: int = 0
+    checksums_failed: int = 0
+    crossed: int = 0
+    resyncs: int = 0
+    malformed: int = 0
+    unchecked: int = 0
+    duplicates: int = 0
+    off_grid: int = 0
+    snapshots_old: int = 0
+    switches: int = 0
+    requests_failed: int = 0
+
+    def lost(self, reason: Reason) -> None:
+        """A book was lost for a reason."""
+        match reason:
+            case Reason.SEQUENCE_GAP:
+                self.gaps += 1
+            case Reason.CHECKSUM:
+                self.checksums_failed += 1
+            case Reason.CROSSED:
+                self.crossed += 1
+            case Reason.OFF_GRID:
+                self.off_grid += 1
+            case Reason.SNAPSHOT_OLD:
+                self.snapshots_old += 1
+            case _:
+                self.malformed += 1

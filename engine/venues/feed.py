@@ -1,0 +1,304 @@
+"""What market data handlers share: names, levels into books, and snapshots by HTTP with differences.
+
+A handler of an exchange derives from `Feed` where the stream itself brings snapshots, and from
+`DifferenceFeed` where a snapshot is asked over HTTP and joined to the stream by numbers.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import Enum
+
+import msgspec
+
+from engine.books import TrackedBook
+from engine.instruments import Instrument
+from engine.messages import BUY, SELL, BookState, Frame, OrderIntent, Reason
+from engine.venues.handler import (
+    UNREADABLE,
+    BookNews,
+    Check,
+    Endpoint,
+    Listing,
+    ListingNews,
+    LostNews,
+    Malformed,
+    News,
+    OldNews,
+    TradeNews,
+    WantedNews,
+)
+from ext.book import ASK, BID
+from ext.decode import OffGrid
+
+BUFFERED_MAX = 1000
+Raw = msgspec.Raw
+EMPTY = Raw(b"[]")
+ANSWER = 1  # the kind of a frame that answers an HTTP request
+
+text_of = msgspec.json.Decoder(str).decode
+parts_of = msgspec.json.Decoder(list[Raw]).decode
+
+
+class Feed:
+    """Base of the handlers that can only be watched; a subclass decodes in `read`.
+
+    `read` and `read_listings` may raise whatever reading raises (UNREADABLE); `decode` turns that
+    into Malformed.
+    """
+
+    takes_orders = False
+    numbered = False
+    verifies = ""
+    endpoint = Endpoint("", "")
+    listings = ""
+
+    def __init__(self, instruments: Sequence[Instrument], natives: Mapping[int, str]) -> None:
+        self.ids = {natives[instrument.id]: instrument.id for instrument in instruments}
+        self.natives = {number: native for native, number in self.ids.items()}
+
+    # --- what a subclass says of its exchange ---------------------------------------------------
+
+    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+        """A stream's frame."""
+        raise NotImplementedError
+
+    def read_answer(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+        """The answer of an HTTP request other than for listings."""
+        return []
+
+    @staticmethod
+    def read_listings(payload: bytes) -> Iterable[Listing]:
+        """The venue's markets out of the answer to `listings`."""
+        raise NotImplementedError
+
+    @staticmethod
+    def address(welcome: bytes) -> str:
+        """Never called: the address is the endpoint's."""
+        raise AssertionError("no address was to be asked for")
+
+    # --- the handler's contract ------------------------------------------------------------------
+
+    def close(self) -> None:
+        """See `Handler.close`."""
+
+    def decode(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+        """See `Handler.decode`."""
+        try:
+            if frame.kind == 0:
+                return self.read(frame, books)
+            if frame.kind != ANSWER:
+                return []
+            if self.listings and frame.about.endswith(self.listings):
+                return list(self._listed(frame.payload))
+            return self.read_answer(frame, books)
+        except UNREADABLE as error:
+            raise Malformed(str(error)) from error
+
+    def _listed(self, payload: bytes) -> Iterator[ListingNews]:
+        for listing in self.read_listings(payload):
+            number = self.ids.get(listing.native)
+            if number is not None:
+                yield ListingNews(number, listing.tick_size, listing.lot_size)
+
+    def listings_path(self) -> str:
+        """See `Handler.listings_path`."""
+        return self.listings
+
+    def batches(self, names: Iterable[str]) -> list[list[str]]:
+        """Names in as many lists as the exchange wants frames."""
+        every = list(names)
+        size = self.endpoint.names_per_frame
+        return [every[at : at + size] for at in range(0, len(every), size)]
+
+    # --- books -----------------------------------------------------------------------------------
+
+    def settle(
+        self, tracked: TrackedBook, sequence: int, apply: Callable[[], object], check: Check
+    ) -> News:
+        """Apply levels, then hold the book against its rules: what it is afterwards."""
+        tracked.book.sequence = sequence  # before the levels: a number too large changes nothing
+        try:
+            apply()
+        except ValueError as error:
+            return lost(
+                tracked, Reason.OFF_GRID if isinstance(error, OffGrid) else Reason.MALFORMED
+            )
+        if not tracked.settle():
+            return LostNews(tracked.instrument.id, Reason.CROSSED)
+        return BookNews(tracked.instrument.id, check)
+
+    def snapshot(self) -> bytes:
+        """Nothing is kept between frames, unless a subclass says so."""
+        return b""
+
+    def restore(self, data: bytes) -> None:
+        """Become what `snapshot` gave."""
+
+    # --- orders: none ----------------------------------------------------------------------------
+
+    def order(self, intent: OrderIntent, deadline_ns: int) -> bytes:
+        """Never called: the component refuses orders to a venue that takes none."""
+        raise AssertionError(f"{intent.client_order_id} was to be sent to a venue without orders")
+
+    def cancel(self, client_order_id: str) -> bytes:
+        """Never called, as `order`."""
+        raise AssertionError(f"{client_order_id} was to be cancelled at a venue without orders")
+
+    def query(self, client_order_id: str) -> bytes:
+        """Never called, as `order`."""
+        raise AssertionError(f"{client_order_id} was asked for at a venue without orders")
+
+    def fills_since(self, number: int) -> bytes:
+        """Never called, as `order`."""
+        raise AssertionError(f"fills since {number} were asked for at a venue without orders")
+
+
+class Link(Enum):
+    """How a difference stands to the book."""
+
+    OLD = "it is in the book already"
+    FOLLOWS = "it is the next one"
+    GAP = "something is missing before it"
+
+
+class Kept(msgspec.Struct):
+    """What a `DifferenceFeed` keeps between frames: differences that wait, books just begun."""
+
+    waiting: dict[int, list[bytes]]
+    fresh: set[int]
+
+
+class DifferenceFeed(Feed):
+    """A snapshot over HTTP, and differences whose numbers say where they belong.
+
+    Differences that come before the snapshot wait as raw frames. The first one after it may begin
+    before the snapshot's number and must reach beyond it; what a gap is, `link` says.
+    """
+
+    numbered = True
+    snapshot_mark = ""  # what stands before the native name in the path of a snapshot
+
+    def __init__(self, instruments: Sequence[Instrument], natives: Mapping[int, str]) -> None:
+        super().__init__(instruments, natives)
+        self._kept = Kept({}, set())
+
+    def snapshot_path(self, native: str) -> str:
+        """What to ask over HTTP for the snapshot of a market."""
+        raise NotImplementedError
+
+    @staticmethod
+    def read_snapshot(payload: bytes) -> tuple[int, Raw, Raw]:
+        """Number, bids and asks of a snapshot."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """See `Handler.close`."""
+        self._kept = Kept({}, set())
+
+    def resync(self, instrument: int, now_ns: int) -> tuple[tuple[bytes, ...], str]:
+        """A snapshot over HTTP; differences go on being kept."""
+        return (), self.snapshot_path(self.natives[instrument])
+
+    def difference(
+        self, tracked: TrackedBook, link: Link, last: int, payload: bytes, bids: Raw, asks: Raw
+    ) -> list[News]:
+        """Take a difference whose last number is `last` by how it stands to the book."""
+        number = tracked.instrument.id
+        if not tracked.live:
+            return self._wait(number, payload)
+        if link is Link.FOLLOWS:
+            self._kept.fresh.discard(number)
+            return [self.settle(tracked, last, lambda: self.apply(tracked, bids, asks), Check.NONE)]
+        if link is Link.OLD:
+            return [OldNews(number)]
+        tracked.lose(BookState.BROKEN, Reason.SEQUENCE_GAP)
+        reason = Reason.SEQUENCE_GAP
+        if number in self._kept.fresh:
+            tracked.lose(BookState.SYNCING, Reason.SNAPSHOT_OLD)
+            reason = Reason.SNAPSHOT_OLD
+        self._wait(number, payload)
+        return [LostNews(number, reason)]
+
+    def fresh(self, number: int) -> bool:
+        """Whether a book is as its snapshot made it."""
+        return number in self._kept.fresh
+
+    def _wait(self, number: int, payload: bytes) -> list[News]:
+        waiting = self._kept.waiting.get(number)
+        if waiting is None:
+            self._kept.waiting[number] = [payload]
+            return [WantedNews(number)]
+        if len(waiting) == BUFFERED_MAX:
+            del waiting[0]  # the snapshot will be newer, or the gap will be found
+        waiting.append(payload)
+        return []
+
+    def apply(self, tracked: TrackedBook, bids: Raw, asks: Raw) -> None:
+        """Set both sides' levels; raises OffGrid or ValueError."""
+        tracked.grid.pairs(tracked.book, BID, bids)
+        tracked.grid.pairs(tracked.book, ASK, asks)
+
+    def read_answer(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+        """The snapshot of the symbol that the request was about, and what waited for it."""
+        _, _, tail = frame.about.partition(self.snapshot_mark)
+        number = self.ids.get(tail.partition("&")[0])
+        if number is None:
+            return []
+        tracked = books[number]
+        sequence, bids, asks = self.read_snapshot(frame.payload)
+        if tracked.live and sequence <= tracked.book.sequence:
+            return []  # asked twice, or late: the book is further on
+        tracked.begin()
+        first = self.settle(
+            tracked, sequence, lambda: DifferenceFeed.apply(self, tracked, bids, asks), Check.NONE
+        )
+        if isinstance(first, LostNews):
+            return [first]
+        self._kept.fresh.add(number)
+        news: list[News] = [first]
+        for payload in self._kept.waiting.pop(number, ()):
+            kept = Frame(0, 0, frame.received_ns, frame.venue, frame.connection, 0, payload)
+            news += [n for n in self.read(kept, books) if not isinstance(n, OldNews)]
+        return news
+
+    def snapshot(self) -> bytes:
+        """The differences that wait for a snapshot."""
+        return msgspec.msgpack.encode(self._kept)
+
+    def restore(self, data: bytes) -> None:
+        """See `Handler.restore`."""
+        self._kept = msgspec.msgpack.decode(data, type=Kept)
+
+
+def lost(tracked: TrackedBook, reason: Reason) -> LostNews:
+    """A book is BROKEN, and why."""
+    tracked.lose(BookState.BROKEN, reason)
+    return LostNews(tracked.instrument.id, reason)
+
+
+def trade(
+    tracked: TrackedBook, side: int, price: str | Raw, quantity: str | Raw, trade_id: str
+) -> TradeNews:
+    """A public trade out of its decimal numbers; raises OffGrid or ValueError."""
+    grid = tracked.grid
+    ticks, lots = grid.ticks(_plain(price)), grid.lots(_plain(quantity))
+    return TradeNews(tracked.instrument.id, side, ticks, lots, trade_id)
+
+
+def _plain(number: str | Raw) -> str:
+    """A JSON number as it stands in the frame."""
+    return number if isinstance(number, str) else bytes(number).decode("ascii")
+
+
+def taker(word: str) -> int:
+    """The side of a word such as buy or SELL; raises ValueError."""
+    lower = word.lower()
+    if lower not in {"buy", "sell"}:
+        raise ValueError(f"side {word!r}")
+    return BUY if lower == "buy" else SELL
+
+
+def step_of(places: int) -> str:
+    """The grid of so many decimal places: 2 is 0.01."""
+    if not 0 <= places <= 18:
+        raise ValueError(f"{places} decimal places")
+    return "1" if places == 0 else "0." + "0" * (places - 1) + "1"

@@ -8,6 +8,7 @@ import msgspec
 
 from engine.instruments import Instrument
 from engine.messages import BookState, Reason
+from engine.units import DECIMALS_MAX, split_decimal, step_of
 from ext.book import Book
 from ext.decode import Grid
 
@@ -18,6 +19,7 @@ class BookSnapshot(msgspec.Struct, array_like=True):
     levels: bytes
     state: BookState
     reason: Reason
+    finer: tuple[str, str] = ("", "")
 
 
 class TrackedBook:
@@ -29,6 +31,7 @@ class TrackedBook:
         self.grid = Grid(*instrument.tick_parts, *instrument.lot_parts)
         self.state = BookState.SYNCING
         self.reason = Reason.NONE
+        self.finer = ("", "")  # the tick and lot that its frames were found to need, if finer
 
     @property
     def live(self) -> bool:
@@ -61,12 +64,32 @@ class TrackedBook:
         self.grid = Grid(*instrument.tick_parts, *instrument.lot_parts)
         self.begin()
 
+    def refine(self, of_price: bool, text: str) -> None:
+        """A frame has a price or quantity between two steps: remember on what grid it is."""
+        parts = self.instrument.tick_parts if of_price else self.instrument.lot_parts
+        step = step_of(min(max(split_decimal(text)[1], parts[1]), DECIMALS_MAX))
+        self.finer = (step, self.finer[1]) if of_price else (self.finer[0], step)
+
+    def regridded(self, tick_size: str, lot_size: str) -> Instrument:
+        """The instrument on the venue's grid or, where frames need it, on a finer one.
+
+        A venue that made its grid coarser still shows the orders of before. Raises InstrumentError.
+        """
+        tick, lot = self.finer
+        listed = self.instrument.on_grid(tick_size, lot_size)
+        if tick and split_decimal(tick)[1] > listed.tick_parts[1]:
+            tick_size = tick
+        if lot and split_decimal(lot)[1] > listed.lot_parts[1]:
+            lot_size = lot
+        return self.instrument.on_grid(tick_size, lot_size)
+
     def snapshot(self) -> BookSnapshot:
         """The whole state."""
-        return BookSnapshot(self.book.dump(), self.state, self.reason)
+        return BookSnapshot(self.book.dump(), self.state, self.reason, self.finer)
 
     def restore(self, data: BookSnapshot) -> None:
         """Become what `snapshot` gave; raises ValueError on other bytes."""
         self.book.load(data.levels)
         self.state = data.state
         self.reason = data.reason
+        self.finer = data.finer

@@ -78,6 +78,7 @@ class Reason(IntEnum):
     MALFORMED = 505
     OFF_GRID = 506
     SNAPSHOT_OLD = 507
+    REFRESH = 508
 
 
 class Risk(IntEnum):

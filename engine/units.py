@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Final
 
 INT64_MAX: Final = 2**63 - 1
+DECIMALS_MAX: Final = 18
 
 
 class Round(Enum):
@@ -40,6 +41,13 @@ def in_range(value: int) -> int:
     if not -INT64_MAX <= value <= INT64_MAX:
         raise RangeError(f"{value} does not fit a signed 64-bit integer")
     return value
+
+
+def step_of(places: int) -> str:
+    """The grid of so many decimal places: 2 is 0.01."""
+    if not 0 <= places <= DECIMALS_MAX:
+        raise ValueError(f"{places} decimal places")
+    return "1" if places == 0 else "0." + "0" * (places - 1) + "1"
 
 
 def split_decimal(text: str) -> tuple[int, int]:

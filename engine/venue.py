@@ -48,6 +48,7 @@ from engine.venues.handler import (
     OldNews,
     OrderNews,
     QueryNews,
+    Refused,
     TradeNews,
     WantedNews,
 )
@@ -196,14 +197,28 @@ class Venue(Component):
         line.heard_ns = now_ns
         try:
             news = line.decode(frame)
+        except Refused:
+            counts.requests_failed += 1
+            return NOTHING
         except Malformed:
             counts.malformed += 1
-            return NOTHING
+            return self._distrust(line, frame, now_ns)
         if len(news) == 1:
             return self._on_news[type(news[0])](line, news[0], frame.received_ns, now_ns)
         outputs: list[AnyMessage] = []
         for item in news:
             outputs += self._on_news[type(item)](line, item, frame.received_ns, now_ns)
+        return tuple(outputs)
+
+    def _distrust(self, line: Line, frame: Frame, now_ns: int) -> Outputs:
+        """A frame could not be read: books it hurt, and those that nothing will tell of, are lost."""
+        outputs: list[AnyMessage] = []
+        for number, tracked in line.books.items():
+            if tracked.live and frame.kind == 0 and not line.handler.chained:
+                tracked.lose(BookState.BROKEN, Reason.MALFORMED)
+            if not tracked.live and number not in line.lost_ns and self._display.shows(number):
+                news = LostNews(number, tracked.reason)
+                outputs += self._book_lost(line, news, frame.received_ns, now_ns)
         return tuple(outputs)
 
     def _book_changed(self, line: Line, news: BookNews, received_ns: int, now_ns: int) -> Outputs:
@@ -221,8 +236,12 @@ class Venue(Component):
         self.counts.lost(news.reason)
         line.lost(news, now_ns)
         outputs = self._give_up(line, [news.instrument], received_ns)
-        if news.reason is Reason.OFF_GRID and line.handler.listings_path():
+        if news.reason is Reason.OFF_GRID:
             self._off_grid.setdefault(news.instrument, now_ns)
+            if not line.handler.listings_path():
+                here = self.instruments[news.instrument]
+                grid = ListingNews(news.instrument, here.tick_size, here.lot_size)
+                return (*outputs, *self._listed(line, grid, received_ns, now_ns))
         return (*outputs, *self._resync(line, news.instrument, now_ns))
 
     def _give_up(self, line: Line, numbers: list[int], received_ns: int) -> list[AnyMessage]:
@@ -263,17 +282,16 @@ class Venue(Component):
         number = news.instrument
         if number not in self._off_grid or self.desk.has_open(number):
             return NOTHING
-        instrument = self.instruments[number]
         try:
-            fresh = instrument.on_grid(news.tick_size, news.lot_size)
+            fresh = line.books[number].regridded(news.tick_size, news.lot_size)
         except InstrumentError:
             return NOTHING  # it stays BROKEN and OFF_GRID; upkeep asks again
         del self._off_grid[number]
-        if fresh.same_grid(instrument):
-            return tuple(self._resync(line, number, now_ns))
-        stamp, tick, lot = self.next_sequence(), news.tick_size, news.lot_size
-        reloaded = InstrumentReloaded(self.sender, stamp, received_ns, number, tick, lot)
-        return (reloaded, *self._resync(line, number, now_ns))
+        resync = self._resync(line, number, now_ns)
+        if fresh.same_grid(self.instruments[number]):
+            return tuple(resync)
+        stamp, tick, lot = self.next_sequence(), fresh.tick_size, fresh.lot_size
+        return (InstrumentReloaded(self.sender, stamp, received_ns, number, tick, lot), *resync)
 
     def regrid(self, instrument: Instrument) -> None:
         """See `Component.regrid`: its books begin anew on the new grid."""
@@ -284,18 +302,7 @@ class Venue(Component):
     def _traded(self, line: Line, news: TradeNews, received_ns: int, now_ns: int) -> Outputs:
         if self.lines.serving[news.instrument] is not line:
             return NOTHING
-        return (
-            Trade(
-                self.sender,
-                self.next_sequence(),
-                received_ns,
-                news.instrument,
-                news.side,
-                news.ticks,
-                news.lots,
-                news.trade_id,
-            ),
-        )
+        return (Trade(self.sender, self.next_sequence(), received_ns, *news),)
 
     def _balance(self, line: Line, news: BalanceNews, received_ns: int, now_ns: int) -> Outputs:
         sequence = self.next_sequence()
@@ -328,24 +335,14 @@ class Venue(Component):
         outputs: list[AnyMessage] = [self._timer(now_ns)]
         outputs += self.desk.chase(now_ns, self.lines.connected)
         for line in self.lines.all:
-            if line.connected and now_ns - line.heard_ns > self._stale_ns:
-                outputs += self._lose_live(line, now_ns)
+            for number in line.aged(now_ns, self._stale_ns):
+                outputs += self._give_up(line, [number], 0)
+                outputs += self._resync(line, number, now_ns)
             for number in line.overdue(now_ns):
                 outputs += self._resync(line, number, now_ns)
         if self._ticks % STATUS_TICKS == 0:
             outputs.append(self._status(0))
         return tuple(outputs)
-
-    def _lose_live(self, line: Line, now_ns: int) -> list[AnyMessage]:
-        """A line fell silent: what it last said is old."""
-        outputs: list[AnyMessage] = []
-        for number, tracked in line.books.items():
-            if tracked.live:
-                tracked.lose(BookState.STALE, Reason.STALE_MARKET)
-                line.lost_ns.setdefault(number, now_ns)
-                outputs += self._give_up(line, [number], 0)
-                outputs += self._resync(line, number, now_ns)
-        return outputs
 
     def _timer(self, now_ns: int) -> SetTimer:
         return SetTimer(self.sender, self.next_sequence(), 0, UPKEEP, now_ns + TICK_NS)

@@ -5,7 +5,12 @@ from typing_extensions import Buffer
 from ext.book import Book
 
 class OffGrid(ValueError):
-    """A price or quantity that lies between two steps of the instrument's grid."""
+    """A price or quantity, `text`, that lies between two steps of the instrument's grid."""
+
+    of_price: bool
+    text: str
+
+    def __init__(self, message: str, of_price: bool, text: str) -> None: ...
 
 class LevelNames:
     """What an exchange calls the fields of a level that is an object; no side where it has none."""

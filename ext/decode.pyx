@@ -57,7 +57,12 @@ for _place in range(1, 19):
 
 
 class OffGrid(ValueError):
-    """A price or quantity that lies between two steps of the instrument's grid."""
+    """A price or quantity, `text`, that lies between two steps of the instrument's grid."""
+
+    def __init__(self, message, of_price, text):
+        super().__init__(message)
+        self.of_price = of_price
+        self.text = text
 
 
 cdef struct Text:
@@ -380,7 +385,7 @@ cdef object refuse(int wrong, Py_ssize_t count, const Level* level):
     text = (<bytes>number.text[:min(number.size, 40)]).decode("ascii", "replace")
     what += f": {'quantity' if priced else 'price'} {text!r}"
     if wrong == OFF_GRID:
-        raise OffGrid(f"{what} is off the instrument's grid")
+        raise OffGrid(f"{what} is off the instrument's grid", not priced, text)
     raise ValueError(f"{what} is no decimal number of 64 bits")
 
 
@@ -413,7 +418,8 @@ cdef class Grid:
         cdef const char* bytes_ = PyUnicode_AsUTF8AndSize(text, &size)
         cdef int wrong = read(bytes_, size, step, &steps)
         if wrong == OFF_GRID:
-            raise OffGrid(f"{what} {text[:40]!r} is off the instrument's grid")
+            of_price = what == "price"
+            raise OffGrid(f"{what} {text[:40]!r} is off the instrument's grid", of_price, text)
         if wrong != FINE:
             raise ValueError(f"{what} {text[:40]!r} is no decimal number of 64 bits")
         return steps

@@ -22,8 +22,8 @@ from engine.edges.capture import (
     read_lines,
     split_name,
 )
-from engine.units import split_decimal
-from engine.venues.feed import Feed, step_of
+from engine.units import split_decimal, step_of
+from engine.venues.feed import Feed
 from engine.venues.handler import Listing
 
 

@@ -13,7 +13,7 @@ import msgspec
 from engine.books import TrackedBook
 from engine.messages import BUY, SELL, Frame
 from engine.venues.feed import DifferenceFeed, Link, Raw, trade
-from engine.venues.handler import Endpoint, Listing, Malformed, News
+from engine.venues.handler import Endpoint, Listing, News, Refused
 
 
 class _Diff(msgspec.Struct, gc=False):
@@ -138,7 +138,7 @@ class BinanceHandler(DifferenceFeed):
             return self.difference(tracked, link, diff.u, payload, diff.b, diff.a)
         event = _WRAPPED_EVENT(payload).data if payload[:3] == b'{"s' else _EVENT(payload)
         if event.code or event.error:
-            raise Malformed(f"refused: {event.msg or event.error}")
+            raise Refused(f"{event.msg or event.error}")
         number = self.ids.get(event.s)
         if number is None or event.e not in ("trade", "aggTrade"):
             return []

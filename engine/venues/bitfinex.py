@@ -15,7 +15,7 @@ from engine.books import TrackedBook
 from engine.instruments import Instrument
 from engine.messages import BUY, SELL, Frame, Reason
 from engine.venues.feed import Feed, Raw, lost, parts_of, trade
-from engine.venues.handler import BookNews, Check, Endpoint, Malformed, News, OldNews
+from engine.venues.handler import BookNews, Check, Endpoint, Malformed, News, OldNews, Refused
 from ext import checksum
 
 SEQ_ALL = 65536
@@ -110,7 +110,7 @@ class BitfinexHandler(Feed):
 
     def _event(self, event: _Event) -> list[News]:
         if event.event == "error":
-            raise Malformed(f"refused: {event.msg}")
+            raise Refused(f"{event.msg}")
         number = self.ids.get(event.symbol)
         if event.event == "subscribed" and number is not None:
             channels = {"book": self._kept.books, "trades": self._kept.trades}.get(event.channel)

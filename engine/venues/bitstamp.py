@@ -10,8 +10,9 @@ import msgspec
 
 from engine.books import TrackedBook
 from engine.messages import BUY, SELL, Frame
-from engine.venues.feed import DifferenceFeed, Link, Raw, step_of, trade
-from engine.venues.handler import Endpoint, Listing, Malformed, News
+from engine.units import step_of
+from engine.venues.feed import DifferenceFeed, Link, Raw, trade
+from engine.venues.handler import Endpoint, Listing, News, Refused
 
 DIFFERENCES = "diff_order_book_"
 TRADES = "live_trades_"
@@ -52,8 +53,9 @@ _MARKETS = msgspec.json.Decoder(list[_Market]).decode
 class BitstampHandler(DifferenceFeed):
     """Bitstamp books and trades of the given instruments."""
 
-    verifies = "order of stamps only: the venue numbers no difference"
+    verifies = "order of stamps only: the venue numbers no difference; begun anew each 5 minutes"
     numbered = False
+    chained = False
     endpoint = Endpoint(
         stream="wss://ws.bitstamp.net",
         rest="https://www.bitstamp.net",
@@ -63,6 +65,7 @@ class BitstampHandler(DifferenceFeed):
         ping=b'{"event":"bts:heartbeat"}',
         ping_every_s=15.0,
         silence_s=30.0,
+        refresh_s=300.0,
     )
     listings = "/api/v2/trading-pairs-info/"
     snapshot_mark = "/order_book/"
@@ -89,7 +92,7 @@ class BitstampHandler(DifferenceFeed):
         """See `Feed.read`."""
         message = _FRAME(frame.payload)
         if message.event == "bts:error":
-            raise Malformed(f"refused: {bytes(message.data)[:200]!r}")
+            raise Refused(f"{bytes(message.data)[:200]!r}")
         kind, _, native = message.channel.rpartition("_")
         number = self.ids.get(native)
         if number is None:

@@ -11,7 +11,7 @@ import msgspec
 from engine.books import TrackedBook
 from engine.messages import Frame, Reason
 from engine.venues.feed import Feed, Raw, lost, taker, trade
-from engine.venues.handler import Check, Endpoint, Listing, Malformed, News, OldNews
+from engine.venues.handler import Check, Endpoint, Listing, News, OldNews, Refused
 from ext.book import ASK, BID
 
 DEPTH = 200
@@ -104,7 +104,7 @@ class BybitHandler(Feed):
         """See `Feed.read`."""
         message = _FRAME(frame.payload)
         if not message.success:
-            raise Malformed(f"refused: {message.ret_msg}")
+            raise Refused(f"{message.ret_msg}")
         if message.topic.startswith("orderbook."):
             item = _BOOK(message.data)
             number = self.ids.get(item.s)

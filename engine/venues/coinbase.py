@@ -13,7 +13,7 @@ from engine.books import TrackedBook
 from engine.instruments import Instrument
 from engine.messages import Frame, Reason
 from engine.venues.feed import EMPTY, Feed, Raw, lost, taker, trade
-from engine.venues.handler import Check, Endpoint, Listing, Malformed, News, OldNews
+from engine.venues.handler import Check, Endpoint, Listing, News, OldNews, Refused
 from ext.decode import LevelNames
 
 LEVELS = LevelNames("price_level", "new_quantity", "side")
@@ -98,7 +98,7 @@ class CoinbaseHandler(Feed):
         """See `Feed.read`."""
         message = _FRAME(frame.payload)
         if message.type == "error":
-            raise Malformed(f"refused: {message.message}")
+            raise Refused(f"{message.message}")
         number = message.sequence_num
         if number == NONE_YET:
             return []

@@ -12,7 +12,7 @@ import msgspec
 from engine.books import TrackedBook
 from engine.messages import Frame
 from engine.venues.feed import EMPTY, Feed, Raw, taker, trade
-from engine.venues.handler import Check, Endpoint, Listing, Malformed, News, OldNews
+from engine.venues.handler import Check, Endpoint, Listing, News, OldNews, Refused
 from ext.book import ASK, BID
 
 
@@ -43,7 +43,8 @@ _MARKETS = msgspec.json.Decoder(list[_Market]).decode
 class CoinbaseExchangeHandler(Feed):
     """Coinbase Exchange books and trades of the given instruments."""
 
-    verifies = "nothing but crossing: the venue numbers no change"
+    verifies = "nothing but crossing: the venue numbers no change; begun anew each 5 minutes"
+    chained = False
     endpoint = Endpoint(
         stream="wss://ws-feed.exchange.coinbase.com",
         rest="https://api.exchange.coinbase.com",
@@ -51,6 +52,7 @@ class CoinbaseExchangeHandler(Feed):
         names_per_frame=50,
         frames_per_second=8.0,
         silence_s=5.0,
+        refresh_s=300.0,
     )
     listings = "/products"
 
@@ -68,7 +70,7 @@ class CoinbaseExchangeHandler(Feed):
         """See `Feed.read`."""
         message = _FRAME(frame.payload)
         if message.type == "error":
-            raise Malformed(f"refused: {message.message} {message.reason}")
+            raise Refused(f"{message.message} {message.reason}")
         number = self.ids.get(message.product_id)
         if number is None:
             return []

@@ -55,6 +55,11 @@ class Display:
             return depth, shown, self._changed(tracked, received_ns, took_ns)
         return depth, shown
 
+    def shows(self, number: int) -> bool:
+        """Whether the book was last shown with prices."""
+        top = self._tops.get(number)
+        return top is not None and top[0] == LIVE
+
     def lost(self, tracked: TrackedBook, received_ns: int) -> tuple[AnyMessage, ...]:
         """A book that is not LIVE is shown without prices."""
         number, state, sender = tracked.instrument.id, tracked.state, self._sender

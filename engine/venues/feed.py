@@ -47,6 +47,7 @@ class Feed:
 
     takes_orders = False
     numbered = False
+    chained = True
     verifies = ""
     endpoint = Endpoint("", "")
     listings = ""
@@ -90,6 +91,8 @@ class Feed:
             if self.listings and frame.about.endswith(self.listings):
                 return list(self._listed(frame.payload))
             return self.read_answer(frame, books)
+        except Malformed:
+            raise
         except UNREADABLE as error:
             raise Malformed(str(error)) from error
 
@@ -118,10 +121,11 @@ class Feed:
         tracked.book.sequence = sequence  # before the levels: a number too large changes nothing
         try:
             apply()
-        except ValueError as error:
-            return lost(
-                tracked, Reason.OFF_GRID if isinstance(error, OffGrid) else Reason.MALFORMED
-            )
+        except OffGrid as error:
+            tracked.refine(error.of_price, error.text)
+            return lost(tracked, Reason.OFF_GRID)
+        except ValueError:
+            return lost(tracked, Reason.MALFORMED)
         if not tracked.settle():
             return LostNews(tracked.instrument.id, Reason.CROSSED)
         return BookNews(tracked.instrument.id, check)
@@ -295,10 +299,3 @@ def taker(word: str) -> int:
     if lower not in {"buy", "sell"}:
         raise ValueError(f"side {word!r}")
     return BUY if lower == "buy" else SELL
-
-
-def step_of(places: int) -> str:
-    """The grid of so many decimal places: 2 is 0.01."""
-    if not 0 <= places <= 18:
-        raise ValueError(f"{places} decimal places")
-    return "1" if places == 0 else "0." + "0" * (places - 1) + "1"

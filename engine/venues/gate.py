@@ -11,8 +11,9 @@ import msgspec
 
 from engine.books import TrackedBook
 from engine.messages import Frame
-from engine.venues.feed import DifferenceFeed, Link, Raw, step_of, taker, trade
-from engine.venues.handler import Endpoint, Listing, Malformed, News
+from engine.units import step_of
+from engine.venues.feed import DifferenceFeed, Link, Raw, taker, trade
+from engine.venues.handler import Endpoint, Listing, News, Refused
 
 SECOND_NS = 1_000_000_000
 
@@ -103,7 +104,7 @@ class GateHandler(DifferenceFeed):
         """See `Feed.read`."""
         message = _FRAME(frame.payload)
         if message.error is not None:
-            raise Malformed(f"refused: {message.error.message}")
+            raise Refused(f"{message.error.message}")
         if message.event != "update":
             return []
         if message.channel == "spot.order_book_update":

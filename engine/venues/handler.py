@@ -136,7 +136,8 @@ News = (
 class Endpoint(NamedTuple):
     """How an exchange's public market data is reached, and what it allows a client.
 
-    `silence_s` without a frame makes a connection dead. Where `welcome` is a path, it is posted to
+    `silence_s` without a frame makes a connection dead. A book that nothing verifies is begun anew
+    each `refresh_s`. Where `welcome` is a path, it is posted to
     first, and the handler's `address` reads out of the answer where to connect.
     """
 
@@ -149,6 +150,7 @@ class Endpoint(NamedTuple):
     ping: bytes = b""
     ping_every_s: float = 0.0
     silence_s: float = 30.0
+    refresh_s: float = 0.0
     welcome: str = ""
 
 
@@ -160,17 +162,23 @@ class Malformed(ValueError):
     """A frame that is not of the venue's protocol; the message says where."""
 
 
+class Refused(Malformed):
+    """A frame in which the venue refuses what we sent; the message is the venue's."""
+
+
 class Handler(Protocol):
     """One exchange's protocol. `takes_orders` is False for one that can only be watched.
 
     `verifies` says in a few words what is checked of a book, for the venue's status. `numbered`
     declares that updates carry a number which is the same on every connection of the venue: only
-    then may two connections feed one book, the first arrival of each update winning.
+    then may two connections feed one book, the first arrival of each update winning. `chained`
+    declares that a frame which is missing shows at the next one, by its number or checksum.
     """
 
     takes_orders: bool
     verifies: str
     numbered: bool
+    chained: bool
     endpoint: Endpoint
 
     def __init__(self, instruments: Sequence[Instrument], natives: Mapping[int, str]) -> None: ...

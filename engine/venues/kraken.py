@@ -12,7 +12,7 @@ import msgspec
 from engine.books import TrackedBook
 from engine.messages import Frame, Reason
 from engine.venues.feed import EMPTY, Feed, Raw, lost, taker, trade
-from engine.venues.handler import Check, Endpoint, Listing, LostNews, Malformed, News
+from engine.venues.handler import Check, Endpoint, Listing, LostNews, News, Refused
 from engine.venues.kraken_v1 import KrakenV1Handler
 from ext import checksum
 from ext.book import ASK, BID
@@ -79,7 +79,7 @@ class KrakenHandler(Feed):
         """See `Feed.read`."""
         message = _FRAME(frame.payload)
         if not message.success:
-            raise Malformed(f"refused: {message.error}")
+            raise Refused(f"{message.error}")
         if message.channel == "book":
             whole = message.type == "snapshot"
             return [

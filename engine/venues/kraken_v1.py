@@ -12,8 +12,9 @@ import msgspec
 
 from engine.books import TrackedBook
 from engine.messages import BUY, SELL, Frame, Reason
-from engine.venues.feed import EMPTY, Feed, Raw, lost, parts_of, step_of, text_of, trade
-from engine.venues.handler import Check, Endpoint, Listing, LostNews, Malformed, News
+from engine.units import step_of
+from engine.venues.feed import EMPTY, Feed, Raw, lost, parts_of, text_of, trade
+from engine.venues.handler import Check, Endpoint, Listing, LostNews, Malformed, News, Refused
 from ext import checksum
 from ext.book import ASK, BID
 
@@ -88,7 +89,7 @@ class KrakenV1Handler(Feed):
         if payload[:1] == b"{":
             event = _EVENT(payload)
             if event.status == "error":
-                raise Malformed(f"refused: {event.errorMessage}")
+                raise Refused(f"{event.errorMessage}")
             return []
         parts = parts_of(payload)
         if len(parts) < 4:

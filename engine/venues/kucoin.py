@@ -15,7 +15,7 @@ from engine.books import TrackedBook
 from engine.instruments import Instrument
 from engine.messages import Frame
 from engine.venues.feed import DifferenceFeed, Link, Raw, taker, trade
-from engine.venues.handler import Endpoint, Listing, Malformed, News
+from engine.venues.handler import Endpoint, Listing, News, Refused
 from ext.book import ASK, BID
 
 
@@ -142,7 +142,7 @@ class KucoinHandler(DifferenceFeed):
         """See `Feed.read`."""
         message = _FRAME(frame.payload)
         if message.type == "error":
-            raise Malformed(f"refused: {bytes(message.data)[:200]!r}")
+            raise Refused(f"{bytes(message.data)[:200]!r}")
         if message.subject == "trade.l2update":
             update = _UPDATE(message.data)
             number = self.ids.get(update.symbol)

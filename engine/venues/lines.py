@@ -38,6 +38,7 @@ class LineState(msgspec.Struct, array_like=True):
     lost_ns: dict[int, int]
     trades: dict[int, dict[str, None]]
     handler: bytes
+    begun_ns: dict[int, int]
 
 
 class Line:
@@ -51,6 +52,7 @@ class Line:
         self.lost_ns: dict[int, int] = {}
         self._shared = shared
         self._asked: dict[int, Asked] = {}
+        self._begun_ns: dict[int, int] = {}
         self._trades: dict[int, dict[str, None]] = {i.id: {} for i in instruments}
 
     @property
@@ -111,7 +113,28 @@ class Line:
         known[item.trade_id] = None
         return item
 
-    # --- books that are not LIVE ---------------------------------------------------------------
+    # --- books that are old or not LIVE ---------------------------------------------------------------
+
+    def aged(self, now_ns: int, stale_ns: int) -> list[int]:
+        """The LIVE books that are not any more: the line fell silent, or nothing verifies them."""
+        refresh_ns = int(self.handler.endpoint.refresh_s * 1e9)
+        silent = self.connected and now_ns - self.heard_ns > stale_ns
+        gone = []
+        for number, tracked in self.books.items() if silent or refresh_ns else ():
+            if not tracked.live:
+                self._begun_ns.pop(number, None)
+                continue
+            begun_ns = self._begun_ns.setdefault(number, now_ns)
+            if silent:
+                tracked.lose(BookState.STALE, Reason.STALE_MARKET)
+            elif refresh_ns and now_ns - begun_ns > refresh_ns:
+                tracked.lose(BookState.SYNCING, Reason.REFRESH)
+            else:
+                continue
+            self._begun_ns.pop(number)
+            self.lost_ns.setdefault(number, now_ns)
+            gone.append(number)
+        return gone
 
     def lost(self, news: LostNews, now_ns: int) -> None:
         """A book broke its rule."""
@@ -150,6 +173,7 @@ class Line:
             self.lost_ns,
             self._trades,
             self.handler.snapshot(),
+            self._begun_ns,
         )
 
     def restore(self, state: LineState) -> None:
@@ -161,6 +185,7 @@ class Line:
         self._asked = state.asked
         self.lost_ns = state.lost_ns
         self._trades = state.trades
+        self._begun_ns = state.begun_ns
         self.handler.restore(state.handler)
 
 

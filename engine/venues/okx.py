@@ -14,7 +14,7 @@ from engine.books import TrackedBook
 from engine.instruments import Instrument
 from engine.messages import Frame, Reason
 from engine.venues.feed import Feed, Raw, lost, taker, trade
-from engine.venues.handler import Check, Endpoint, Listing, LostNews, Malformed, News, OldNews
+from engine.venues.handler import Check, Endpoint, Listing, LostNews, News, OldNews, Refused
 from ext import checksum
 from ext.book import ASK, BID
 
@@ -111,7 +111,7 @@ class OkxHandler(Feed):
             return []
         message = _FRAME(frame.payload)
         if message.event == "error":
-            raise Malformed(f"refused: {message.msg}")
+            raise Refused(f"{message.msg}")
         number = self.ids.get(message.arg.instId)
         if number is None or message.event:
             return []

@@ -106,9 +106,10 @@ class SimulatedHandler:
     """The simulated exchange's protocol for the given instruments."""
 
     takes_orders = True
+    chained = True
     numbered = False
     verifies = "sequence without a gap"
-    endpoint = Endpoint("", "", streams_per_connection=100_000)
+    endpoint = Endpoint("", "", streams_per_connection=100_000, frames_per_second=1e6)
 
     def __init__(self, instruments: Sequence[Instrument], natives: Mapping[int, str]) -> None:
         self._instruments = {instrument.id: instrument for instrument in instruments}

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import msgspec
 
 from engine.messages import Bar, BarKind, Trade
-from ext.bars import BarBuilder, Row
+from ext.bars import BarBuilder, BarRow
 
 GRACE_NS = 20_000_000
 SIZE_MAX = (1 << 63) - 1  # what a message's field holds
@@ -53,7 +53,7 @@ class BarSeries:
         if kind is BarKind.TIME:
             self.builder.mark_gap()  # it begins in mid-interval
 
-    def take(self, trade: Trade, now_ns: int) -> tuple[Row, ...]:
+    def take(self, trade: Trade, now_ns: int) -> tuple[BarRow, ...]:
         """The bars a trade closes; one that no bar can hold is left out and leaves a gap."""
         at_ns = trade.received_ns or now_ns
         try:
@@ -62,7 +62,7 @@ class BarSeries:
             self.builder.mark_gap()
             return ()
 
-    def expire(self, now_ns: int) -> tuple[Row, ...]:
+    def expire(self, now_ns: int) -> tuple[BarRow, ...]:
         """The TIME bars whose end, and grace, is over."""
         self.armed_ns = 0
         return self.builder.close_until(max(now_ns - GRACE_NS, 0))
@@ -75,7 +75,7 @@ class BarSeries:
         self.armed_ns = due_ns + GRACE_NS
         return self.armed_ns
 
-    def bar(self, row: Row, sender: int, sequence: int, received_ns: int) -> Bar:
+    def bar(self, row: BarRow, sender: int, sequence: int, received_ns: int) -> Bar:
         """A closed row as the message of a bot."""
         open_ns, close_ns, first, high, low, last, lots, buy_lots, notional, count, gaps = row
         return Bar(

@@ -15,7 +15,7 @@ FILL_MAX: Final = 10_000
 CLOSED_MAX: Final = 10_000
 
 # open_ns close_ns, open high low close in ticks, lots, buy_lots, notional, count, gaps: as FIELDS
-Row: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, int]
+BarRow: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, int]
 
 class BarBuilder:
     """Builds the bars of one instrument, of one kind and size.
@@ -34,7 +34,7 @@ class BarBuilder:
     def fill_gaps(self) -> bool:
         """Whether empty TIME intervals get a flat bar."""
     def __init__(self, kind: int, size: int, fill_gaps: bool = False) -> None: ...
-    def add(self, ts_ns: int, ticks: int, lots: int, taker_side: int) -> tuple[Row, ...]:
+    def add(self, ts_ns: int, ticks: int, lots: int, taker_side: int) -> tuple[BarRow, ...]:
         """Take a trade; the bars that it closed, oldest first.
 
         `taker_side` is 1 where the taker bought, -1 where it sold, 0 where nobody knows. Raises
@@ -49,7 +49,7 @@ class BarBuilder:
         The columns are named by COLUMNS, all int64 but `notional_low`, which is uint64: a notional
         is high * 2 ** 64 + low. Raises what `add` raises, and then changes nothing.
         """
-    def close_until(self, now_ns: int) -> tuple[Row, ...]:
+    def close_until(self, now_ns: int) -> tuple[BarRow, ...]:
         """The TIME bars that ended by `now_ns`, oldest first; other kinds never end so."""
     @property
     def due_ns(self) -> int:
@@ -61,7 +61,7 @@ class BarBuilder:
     def unfilled(self) -> int:
         """Empty intervals that got no flat bar, since they were more than FILL_MAX in a row."""
     @property
-    def current(self) -> Row | None:
+    def current(self) -> BarRow | None:
         """The open bar so far; None without one. A TIME bar's close_ns is its end."""
     def mark_gap(self) -> None:
         """Trades are known to be missing here: the open bar, else the next, counts it in `gaps`."""

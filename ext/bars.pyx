@@ -52,6 +52,7 @@ COLUMNS = (
     "open_ns", "close_ns", "open", "high", "low", "close", "lots", "buy_lots", "notional_low",
     "notional_high", "count", "gaps",
 )
+BarRow = tuple     # of FIELDS, as the types of the .pyi say
 FILL_MAX = 10_000
 CLOSED_MAX = 10_000
 

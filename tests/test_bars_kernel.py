@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -378,7 +379,7 @@ def test_a_day_of_real_trades(recorded: Path, kind: int, size: int, fill_gaps: b
     assert sum(row[6] for row in whole) == sum(lots for _, _, lots, _ in trades)
     assert sum(row[7] for row in whole) == sum(lots for *_, lots, side in trades if side == 1)
     assert sum(row[8] for row in whole) == sum(ticks * lots for _, ticks, lots, _ in trades)
-    assert all(row[1] <= later[0] for row, later in zip(whole, whole[1:], strict=False))
+    assert all(row[1] <= later[0] for row, later in pairwise(whole))
     if kind == TIME and fill_gaps:
         assert [row[0] for row in whole] == list(range(whole[0][0], whole[-1][1], MINUTE))
     if kind == VOLUME:

@@ -40,7 +40,7 @@ from engine.messages import (
 )
 from engine.orders.identity import client_order_id
 from engine.orders.lifecycle import FINAL
-from ext.bars import Row
+from ext.bars import BarRow
 
 MS = 1_000_000
 ACCOUNT = "main"
@@ -284,7 +284,7 @@ class Strategy(Component):
         return self._told(series, series.expire(now_ns), fired.received_ns, now_ns)
 
     def _told(
-        self, series: BarSeries, rows: Sequence[Row], received_ns: int, now_ns: int
+        self, series: BarSeries, rows: Sequence[BarRow], received_ns: int, now_ns: int
     ) -> Outputs:
         """The bars, what the strategy does about each, and the series' timer where it moved."""
         outputs: Outputs = NOTHING

@@ -153,7 +153,7 @@ class Config(Strict, frozen=True):
     mode: Literal["simulated"] = "simulated"
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 1
     state_dir: str = "runs"
-    assets: dict[str, Annotated[int, Meta(ge=0, le=18)]] = {}
+    assets: dict[str, Annotated[int, Meta(ge=0, le=24)]] = {}
     scanner: ScannerConfig = ScannerConfig()
     risk: RiskConfig = RiskConfig()
     bots: tuple[BotConfig, ...] = ()

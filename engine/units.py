@@ -8,7 +8,6 @@ from enum import Enum
 from typing import Final
 
 INT64_MAX: Final = 2**63 - 1
-DECIMALS_MAX: Final = 18
 
 
 class Round(Enum):

@@ -41,7 +41,6 @@ from engine.venues.display import Display, DisplayState
 from engine.venues.handler import (
     BalanceNews,
     BookNews,
-    Check,
     FillNews,
     ListingNews,
     LostNews,
@@ -58,8 +57,6 @@ TICK_NS = 250_000_000
 STATUS_TICKS = 4
 MS = 1_000_000
 UPKEEP = 1
-
-
 FAILED = 2  # the kind of a frame that says why a request got no answer
 
 
@@ -211,17 +208,13 @@ class Venue(Component):
 
     def _book_changed(self, line: Line, news: BookNews, received_ns: int, now_ns: int) -> Outputs:
         number, check = news
-        counts = self.counts
-        if check is Check.VERIFIED:
-            counts.checksums += 1
-        elif check is Check.MISSING:
-            counts.unchecked += 1
+        self.counts.checked(check)
         took_ns = line.mended(number, now_ns) if line.lost_ns else 0
         if self.lines.serving[number] is not line:
             if self.books[number].live:
                 return NOTHING
             self.lines.serve(line, number)
-            counts.switches += 1
+            self.counts.switches += 1
         return self._display.live(line.books[number], received_ns, took_ns)
 
     def _book_lost(self, line: Line, news: LostNews, received_ns: int, now_ns: int) -> Outputs:

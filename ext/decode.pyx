@@ -205,7 +205,7 @@ cdef int take_number(Text* json, const Step* step, Number* number) noexcept nogi
 
 cdef inline bint take(Text* json, char wanted) noexcept nogil:
     """Pass over blanks and then one character, if it is the wanted one."""
-    while json.at < json.end and json.at[0] <= c" ":
+    while json.at < json.end and <unsigned char>json.at[0] <= c" ":
         json.at += 1
     if json.at < json.end and json.at[0] == wanted:
         json.at += 1
@@ -231,7 +231,7 @@ cdef int pass_scalar(Text* json) noexcept nogil:
     """Pass over a string, a number, true, false or null."""
     cdef Text inside
     cdef const char* begin
-    while json.at < json.end and json.at[0] <= c" ":
+    while json.at < json.end and <unsigned char>json.at[0] <= c" ":
         json.at += 1
     if json.at < json.end and json.at[0] == c'"':
         return take_string(json, &inside)
@@ -246,7 +246,7 @@ cdef int pass_scalar(Text* json) noexcept nogil:
 
 cdef int take_field(Text* json, const Step* step, Number* number) noexcept nogil:
     """A number behind blanks."""
-    while json.at < json.end and json.at[0] <= c" ":
+    while json.at < json.end and <unsigned char>json.at[0] <= c" ":
         json.at += 1
     return take_number(json, step, number)
 

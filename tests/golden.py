@@ -1,4 +1,7 @@
-"""Golden encodings of every message: written once, when the message is made; never changed."""
+"""Golden encodings of every message: written once, when the message is made; never changed.
+
+Where fields were added at the end, the encodings of before stand in EARLIER.
+"""
 
 ENCODINGS = {
     "Started": ("95a75374617274656401020304"),
@@ -12,8 +15,11 @@ ENCODINGS = {
     "BookTop": ("9aa7426f6f6b546f70010203040206070809"),
     "Depth": ("98a54465707468010203040206c40162"),
     "Trade": ("99a5547261646501020304050607a173"),
-    "VenueStatus": ("dc0010ab56656e756553746174757301020304c3060708090a0b0c0d0ec3"),
-    "BookStateChanged": ("97b0426f6f6b53746174654368616e6765640102030402cd0385"),
+    "VenueStatus": (
+        "dc0018ab56656e756553746174757301020304c3060708090a0b0c0d0ec310111213141516a173"
+    ),
+    "BookStateChanged": ("98b0426f6f6b53746174654368616e6765640102030402cd038507"),
+    "InstrumentReloaded": ("97b2496e737472756d656e7452656c6f6164656401020304a173a173"),
     "Opportunity": ("9cab4f70706f7274756e6974790102030405060708090a0b"),
     "OpportunityGone": ("96af4f70706f7274756e697479476f6e650102030405"),
     "OrderIntent": ("9fab4f72646572496e74656e74010203a17305060708090a0b0c010e"),
@@ -32,8 +38,14 @@ ENCODINGS = {
     "PnL": ("99a3506e4c010203a17305060708"),
     "SendFrame": ("97a953656e644672616d650102030405c40162"),
     "OrderRequest": ("9aac4f72646572526571756573740102030405a173c308c40162"),
-    "HttpRequest": ("96ab487474705265717565737401020304a173"),
+    "HttpRequest": ("97ab487474705265717565737401020304a17306"),
     "SetTimer": ("96a853657454696d65720102030405"),
     "Bar": ("dc0013a34261720102030403060708090a0b0c0d0e0f101112"),
     "TradesShed": ("96aa547261646573536865640102030405"),
 }
+
+EARLIER = [
+    ("VenueStatus", "dc0010ab56656e756553746174757301020304c3060708090a0b0c0d0ec3"),
+    ("BookStateChanged", "97b0426f6f6b53746174654368616e6765640102030402cd0385"),
+    ("HttpRequest", "96ab487474705265717565737401020304a173"),
+]

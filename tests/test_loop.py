@@ -17,6 +17,7 @@ from engine.edges.directory import (
 )
 from engine.edges.journal import JournalError, read_inbox, read_journal, segments
 from engine.edges.loop import ActorLoop
+from engine.instruments import Instruments
 from engine.messages import (
     AnyMessage,
     Drain,
@@ -41,7 +42,7 @@ class Probe(Component):
     kind = "view"
 
     def __init__(self) -> None:
-        super().__init__(1)
+        super().__init__(1, Instruments([], []))
         self.heard: list[AnyMessage] = []
         self.answer: Outputs = NOTHING
         self.raises = False

@@ -47,6 +47,21 @@ def sample(kind: type[Message]) -> Message:
     return kind(*values)
 
 
+def test_reads_what_earlier_versions_wrote() -> None:
+    """A journal of before fields were added: those have their defaults, the others their values."""
+    from tests.golden import EARLIER
+
+    for name, data in EARLIER:
+        kind = next(kind for kind in KINDS if kind.__name__ == name)
+        fields = msgspec.structs.fields(kind)
+        message, now = decode(bytes.fromhex(data)), sample(kind)
+        size = len(msgspec.msgpack.decode(bytes.fromhex(data))) - 1
+        assert size < len(fields)
+        for place, field in enumerate(fields):
+            expected = getattr(now, field.name) if place < size else field.default
+            assert getattr(message, field.name) == expected, field.name
+
+
 def golden() -> dict[str, str]:
     """The encodings as they were when each message was made."""
     from tests.golden import ENCODINGS

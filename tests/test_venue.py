@@ -158,10 +158,10 @@ def test_silence_makes_an_order_unknown_and_asks(venue: Venue) -> None:
     assert states(venue.on_message(TimerFired(0, 3, 0, 1, 1), NOW + SECOND // 2)) == []
     outputs = venue.on_message(TimerFired(0, 4, 0, 1, 1), NOW + 2 * SECOND)
     assert states(outputs) == [(OrderState.UNKNOWN, Reason.NONE)]
-    assert sent(outputs) == ["fills", "query"]
+    assert [op for op in sent(outputs) if op != "subscribe"] == ["fills", "query"]
     again = venue.on_message(TimerFired(0, 5, 0, 1, 1), NOW + 4 * SECOND)
     assert states(again) == []
-    assert sent(again) == ["fills", "query"]
+    assert [op for op in sent(again) if op != "subscribe"] == ["fills", "query"]
     assert venue.open_work() == 1
 
 

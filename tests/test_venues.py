@@ -7,22 +7,37 @@ import pytest
 
 from engine.assembly import build, topology_of
 from engine.config import Config, instruments_of
-from engine.edges.capture import CapturedFrame, CaptureError, describe, read_capture
+from engine.edges.capture import CapturedFrame, CaptureError, read_capture
+from engine.edges.capture_contents import describe
 from engine.messages import (
     AnyMessage,
     BookState,
     BookStateChanged,
     BookTop,
     Connected,
+    Depth,
     Frame,
     HttpRequest,
     Reason,
     SendFrame,
 )
 from engine.venue import Venue
-from tests.captures import config_of, hold_tops
+from tests.captures import config_of, hold_books, hold_tops
 
-CAPTURES = {"KRAKEN": (4269, 4279), "BINANCE": (0, 176)}
+CAPTURES = {
+    "KRAKEN": (4279, 4269, 0),
+    "OKX": (290, 290, 0),
+    "BINANCE": (176, 0, 173),
+    "BINANCE_FUTURES": (753, 0, 760),
+    "BYBIT#BYBIT.ws.2": (1598, 0, 1594),
+    "BYBIT#BYBIT.ws.3": (550, 0, 548),
+    "COINBASE": (775, 0, 1029),
+    "KUCOIN": (3814, 0, 3844),
+    "BITFINEX": (1600, 0, 1669),
+    "GATEIO": (168, 0, 162),
+    "BITSTAMP": (625, 0, 0),
+}
+"""Of each capture: frames after which tops are compared, checksums, numbers that link."""
 
 
 def venue_of(config: Config) -> Venue:
@@ -46,19 +61,66 @@ def play(venue: Venue, frames: list[Frame]) -> list[tuple[AnyMessage, list[AnyMe
     return [(frame, list(venue.on_message(frame, frame.received_ns))) for frame in frames]
 
 
+def capture(recorded: Path, name: str) -> Path:
+    """The file of a capture, and the connection in it."""
+    file, _, connection = name.partition("#")
+    return recorded / "cryptofeed" / f"{file}.jsonl.gz{'#' * bool(connection)}{connection}"
+
+
 @pytest.mark.parametrize("name", CAPTURES)
 def test_capture_ends_each_frame_with_the_rebuilt_top(name: str, recorded: Path) -> None:
-    """Every checksum verifies, no gap is found, and the top is right after every frame."""
-    path = recorded / "cryptofeed" / f"{name}.jsonl.gz"
+    """Every checksum verifies, no gap is found, the top is right after every frame, and all levels
+    are at the end.
+    """
+    path = capture(recorded, name)
     config = config_of(path)
     venue = venue_of(config)
     frames = [as_frame(frame, n) for n, frame in enumerate(read_capture(path))]
-    compared, checksums = hold_tops(config, play(venue, frames))
-    print(f"{name}: {compared} tops compared, {venue.counts.checksums} checksums verified")
-    assert (venue.counts.checksums, compared) == CAPTURES[name]
-    assert checksums == venue.counts.checksums
-    lost = (venue.counts.gaps, venue.counts.checksums_failed, venue.counts.malformed)
-    assert lost == (0, 0, 0)
+    compared, rebuild = hold_tops(config, play(venue, frames))
+    counts = venue.counts
+    levels = hold_books(config, venue.books, rebuild)
+    print(
+        f"{name}: {len(frames)} messages, {compared} tops compared, {counts.checksums} checksums "
+        f"verified, {rebuild.links} numbers linked, {levels} levels at the end"
+    )
+    assert (compared, counts.checksums, rebuild.links) == CAPTURES[name]
+    assert rebuild.checksums == counts.checksums
+    lost = (counts.gaps, counts.checksums_failed, counts.malformed, counts.off_grid, counts.crossed)
+    assert lost == (0, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "judged"),
+    [("spot/btcusdt", 1072), ("spot/ethusdt", 0), ("usdm/btcusdt", 0)],
+)
+def test_the_venues_own_ticker_agrees(name: str, judged: int, recorded: Path) -> None:
+    """At the same update id, Binance's bookTicker has the best prices and sizes of our book."""
+    path = recorded / "hftbacktest" / f"{name}_20240808.gz"
+    venue = venue_of(config_of(path))
+    frames = [as_frame(frame, n) for n, frame in enumerate(read_capture(path))]
+    tickers = {}
+    for frame in frames:
+        if b'bookTicker"' in frame.payload[:80]:
+            data = msgspec.json.decode(frame.payload)["data"]
+            tickers[data["u"]] = data
+    held = 0
+    venue.on_message(Connected(0, 1, 0, 0, 0), 1)
+    for frame in frames:
+        if not any(isinstance(o, Depth) for o in venue.on_message(frame, frame.received_ns)):
+            continue
+        tracked = venue.books[0]
+        ticker = tickers.get(tracked.book.sequence)
+        if ticker is not None and tracked.live:
+            book, grid = tracked.book, tracked.grid
+            told = [grid.ticks(ticker["b"]), grid.lots(ticker["B"])]
+            told += [grid.ticks(ticker["a"]), grid.lots(ticker["A"])]
+            assert told == [book.bid_ticks, book.bid_lots, book.ask_ticks, book.ask_lots]
+            held += 1
+    print(
+        f"{name}: {len(frames)} messages, {held} of {held} tops as the venue's own ticker has them"
+    )
+    assert (venue.counts.gaps, venue.counts.malformed, venue.counts.off_grid) == (0, 0, 0)
+    assert held == judged
 
 
 def book_frames(path: Path, native: str) -> list[Frame]:
@@ -137,7 +199,7 @@ def test_a_flipped_digit_breaks_exactly_that_kraken_book(recorded: Path) -> None
 )
 def test_malformed_frames_never_raise(name: str, payload: bytes, recorded: Path) -> None:
     """Garbage is counted or passed over, books keep their state, and the next frame is read."""
-    path = recorded / "cryptofeed" / f"{name}.jsonl.gz"
+    path = capture(recorded, name)
     venue = venue_of(config_of(path))
     frames = [as_frame(frame, n) for n, frame in enumerate(read_capture(path))][:120]
     play(venue, frames)
@@ -155,7 +217,7 @@ def test_malformed_frames_never_raise(name: str, payload: bytes, recorded: Path)
 def test_a_restored_venue_goes_on_exactly(recorded: Path) -> None:
     """From a snapshot taken anywhere, the same frames give the same messages."""
     for name in CAPTURES:
-        path = recorded / "cryptofeed" / f"{name}.jsonl.gz"
+        path = capture(recorded, name)
         config = config_of(path)
         frames = [as_frame(frame, n) for n, frame in enumerate(read_capture(path))]
         original, restored = venue_of(config), venue_of(config)
@@ -181,5 +243,7 @@ def test_what_is_no_capture_is_named(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match=r"foreign\.jsonl\.gz:2"):
         describe(foreign)
     foreign.write_bytes(gzip.compress(b'{"t":"header","exchange":"ELSEWHERE"}\n'))
-    with pytest.raises(CaptureError, match="KRAKEN, BINANCE"):
+    with pytest.raises(
+        CaptureError, match=r"captures of BINANCE, .* can be replayed, not of 'ELSEWHERE'"
+    ):
         describe(foreign)

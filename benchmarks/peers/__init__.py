@@ -1,8 +1,10 @@
-"""What tick_to_order is measured against, each with `measure(interval_us, samples)` in ns.
+"""What the benchmarks are measured against.
 
-A bare futex chain is the floor of four hops over four processes, plain Ray calls are what the bus
-replaces, NautilusTrader's in-process path is the peer of the fused placement. Nothing here needs
-more than the standard library to be imported.
+The peers of tick_to_order have `measure(interval_us, samples)` in ns: a bare futex chain is the
+floor of four hops over four processes, plain Ray calls are what the bus replaces, NautilusTrader's
+in-process path is the peer of the fused placement. The peers of feeds are scripts, `feed_ccxt` and
+so on, which `feeds` runs in turns. All but these and `nautilus_node` can be imported with nothing
+more than the standard library.
 """
 
 from collections.abc import Sequence

@@ -38,12 +38,18 @@ class ArbitrageBot(Strategy):
         self, sender: int, instruments: Instruments, config: BotConfig, deployment: str
     ) -> None:
         super().__init__(sender, instruments, config, deployment)
-        symbols = config.symbols or dict.fromkeys(i.symbol for i in instruments)
-        self._of_symbol = {
-            symbol: tuple(i for i in instruments if i.symbol == symbol) for symbol in symbols
-        }
-        self._keys = list(self._of_symbol)
+        self._keys = list(config.symbols or dict.fromkeys(i.symbol for i in instruments))
+        self._of_symbol = self._group()
         self._cooldown_ns = config.cooldown_ms * MS
+
+    def _group(self) -> dict[str, tuple[Instrument, ...]]:
+        every = tuple(self.instruments)
+        return {symbol: tuple(i for i in every if i.symbol == symbol) for symbol in self._keys}
+
+    def regrid(self, instrument: Instrument) -> None:
+        """See `Component.regrid`: a top that is known is in the ticks of before."""
+        super().regrid(instrument)
+        self._of_symbol = self._group()
 
     def on_start(self, now_ns: int) -> Outputs:
         """What a predecessor left unbalanced is attended to."""

@@ -14,7 +14,7 @@ import msgspec
 from engine.bars import BarSeries, BarSeriesSet, SeriesState
 from engine.component import NOTHING, Component, Outputs
 from engine.config import BotConfig
-from engine.instruments import Instruments
+from engine.instruments import Instrument, Instruments
 from engine.messages import (
     AnyMessage,
     Bar,
@@ -224,6 +224,10 @@ class Strategy(Component):
 
     def _wake(self, key: int, at_ns: int) -> SetTimer:
         return SetTimer(self.sender, self.next_sequence(), 0, key, at_ns)
+
+    def regrid(self, instrument: Instrument) -> None:
+        """See `Component.regrid`: a top that is known is in the ticks of before."""
+        self.tops.pop(instrument.id, None)
 
     # --- what the base does with each message -----------------------------------------------------
 

@@ -1,8 +1,10 @@
-"""Recorded websocket captures as a stream of frames, in the order in which they were received.
+"""Recorded market data as a stream of frames, in the order in which they were received.
 
-A capture is a gzipped file of one JSON object a line: a header, what was asked over HTTP and
-answered, connections, what was sent, and every frame received with the local time. Lines may stand
-out of order (snapshots first); they are sorted by time. `describe` reads the instruments out of it.
+Two formats are read. A capture is a gzipped file of one JSON object a line: a header, what was
+asked over HTTP and answered, connections, what was sent, and every frame received with the local
+time; lines may stand out of order and are sorted by time. The other, as hftbacktest's collector
+writes it, is a gzipped file of lines `local_ns frame`. A name such as FILE#BYBIT.ws.2 means one
+connection of a capture. What is in a capture, engine/edges/capture_contents.py tells.
 """
 
 import base64
@@ -28,9 +30,12 @@ class CaptureError(ValueError):
     """A file that is no capture; the message names the file and the line."""
 
 
-class _Line(msgspec.Struct):
+class Line(msgspec.Struct):
+    """A line of a capture: `t` is its kind, `ts` its time in seconds."""
+
     t: str
     ts: float = 0.0
+    conn: str = ""
     url: str = ""
     addr: str = ""
     data: str = ""
@@ -38,89 +43,58 @@ class _Line(msgspec.Struct):
     exchange: str = ""
 
 
-_LINE = msgspec.json.Decoder(_Line)
-PROTOCOLS = {"KRAKEN": "kraken_v1", "BINANCE": "binance"}
+_LINE = msgspec.json.Decoder(Line)
+COLLECTED = "COLLECTED"  # the header's exchange of the format without headers
+SNAPSHOT = b'{"lastUpdateId"'
 
 
-def _lines(path: Path) -> Iterator[_Line]:
+def split_name(path: Path) -> tuple[Path, str]:
+    """The file and the connection of a name such as FILE#CONNECTION."""
+    name, _, connection = str(path).partition("#")
+    return Path(name), connection
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """The lines of a capture as they stand, of one connection if it is named; raises CaptureError."""
+    file_path, connection = split_name(path)
     try:
-        with gzip.open(path, "rb") as file:
+        with gzip.open(file_path, "rb") as file:
             for number, raw in enumerate(file, 1):
+                if number == 1 and raw[:1].isdigit():
+                    yield Line("header", exchange=COLLECTED)
                 try:
-                    yield _LINE.decode(raw)
-                except msgspec.DecodeError as error:
-                    raise CaptureError(f"{path}:{number}: not a capture's line: {error}") from error
+                    line = _collected(raw) if raw[:1].isdigit() else _LINE.decode(raw)
+                except (msgspec.DecodeError, ValueError) as error:
+                    raise CaptureError(
+                        f"{file_path}:{number}: not a capture's line: {error}"
+                    ) from error
+                if not connection or line.t in ("header", "http") or line.conn == connection:
+                    yield line
     except (OSError, EOFError) as error:
-        raise CaptureError(f"{path}: not a capture: {error}") from error
+        raise CaptureError(f"{file_path}: not a capture: {error}") from error
+
+
+def _collected(raw: bytes) -> Line:
+    """A line `local_ns frame`; a snapshot does not name its symbol, its file does."""
+    at_ns, _, payload = raw.partition(b" ")
+    kind = "http" if payload.startswith(SNAPSHOT) else "recv"
+    return Line(kind, int(at_ns) / 1e9, data=payload.rstrip().decode())
 
 
 def read_capture(path: Path) -> Iterator[CapturedFrame]:
     """The frames and HTTP answers of a capture by time; raises CaptureError."""
     frames = []
-    for line in _lines(path):
+    symbol = native_in_name(path)
+    for line in read_lines(path):
         if line.t not in ("recv", "http"):
             continue
         payload = base64.b64decode(line.b64) if line.b64 else line.data.encode()
         kind = 1 if line.t == "http" else 0
-        frames.append(CapturedFrame(int(line.ts * 1e9), 0, kind, line.url, payload))
+        about = line.url or (f"/depth?symbol={symbol}" if kind else "")
+        frames.append(CapturedFrame(int(line.ts * 1e9), 0, kind, about, payload))
     return iter(sorted(frames, key=lambda frame: frame.at_ns))
 
 
-class CapturedInstrument(NamedTuple):
-    """An instrument found in a capture: its native name, symbol and grid as decimal strings."""
-
-    native: str
-    symbol: str
-    tick_size: str
-    lot_size: str
-
-
-class Capture(NamedTuple):
-    """What a capture holds: the protocol it speaks and the instruments whose books are in it."""
-
-    protocol: str
-    instruments: tuple[CapturedInstrument, ...]
-
-
-def describe(path: Path) -> Capture:
-    """Protocol and instruments of a capture; raises CaptureError where it does not say them.
-
-    The grid is what the frames are written with: Kraken's checksum is over those digits, and old
-    orders may rest on a finer grid than the venue's metadata gives today.
-    """
-    exchange = ""
-    symbols: dict[str, str] = {}
-    grids: dict[str, tuple[str, str]] = {}
-    for line in _lines(path):
-        if line.t == "header":
-            exchange = line.exchange
-        elif line.t == "http" and "exchangeInfo" in line.url:
-            symbols = {
-                market["symbol"]: f"{market['baseAsset']}/{market['quoteAsset']}"
-                for market in msgspec.json.decode(line.data)["symbols"]
-            }
-        elif line.t == "http" and "/depth?symbol=" in line.url:
-            native = line.url.partition("symbol=")[2].partition("&")[0]
-            level = msgspec.json.decode(line.data)["bids"][0]
-            grids[native] = (_step(level[0]), _step(level[1]))
-        elif exchange == "KRAKEN" and line.t == "recv" and '"as":[[' in line.data[:80]:
-            parts = msgspec.json.decode(line.data)
-            level = parts[1]["as"][0]
-            symbols[parts[-1]] = parts[-1]
-            grids[parts[-1]] = (_step(level[0]), _step(level[1]))
-    if exchange not in PROTOCOLS:
-        known = ", ".join(PROTOCOLS)
-        raise CaptureError(f"{path}: captures of {known} can be replayed, not of {exchange!r}")
-    missing = [native for native in grids if native not in symbols]
-    if missing or not grids:
-        raise CaptureError(f"{path}: no instrument data for {missing or 'any book'}")
-    return Capture(
-        PROTOCOLS[exchange],
-        tuple(CapturedInstrument(n, symbols[n], *grid) for n, grid in grids.items()),
-    )
-
-
-def _step(number: str) -> str:
-    """The grid a number is written on: one in its last decimal place."""
-    places = len(number.partition(".")[2])
-    return "0." + "0" * (places - 1) + "1" if places else "1"
+def native_in_name(path: Path) -> str:
+    """What a collected file is called after: btcusdt_20240808.gz is BTCUSDT."""
+    return split_name(path)[0].name.partition("_")[0].upper()

@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 
 from engine.config import Config, ConfigError, instruments_of, parse
-from engine.edges.capture import Capture, CaptureError, describe
+from engine.edges.capture import CaptureError
+from engine.edges.capture_contents import Capture, describe
 from engine.edges.journal import JournalError
 from engine.edges.verification import ActorVerdict, verify_run
 from engine.units import split_decimal
@@ -57,7 +58,7 @@ def _assets(capture: Capture) -> dict[str, int]:
     """Enough decimals for every lot and every tick times lot."""
     needed: dict[str, int] = {}
     for found in capture.instruments:
-        base, _, quote = found.symbol.partition("/")
+        base, _, quote = found.symbol.partition(":")[0].partition("/")
         lot_places = split_decimal(found.lot_size)[1]
         tick_places = split_decimal(found.tick_size)[1]
         needed[base] = max(needed.get(base, 0), lot_places)

@@ -3,6 +3,7 @@
 import msgspec
 
 from engine.messages import Reason
+from engine.venues.handler import Check
 
 
 class Counts(msgspec.Struct):
@@ -21,6 +22,13 @@ class Counts(msgspec.Struct):
     snapshots_old: int = 0
     switches: int = 0
     requests_failed: int = 0
+
+    def checked(self, check: Check) -> None:
+        """A book changed, with or without a checksum that was right."""
+        if check is Check.VERIFIED:
+            self.checksums += 1
+        elif check is Check.MISSING:
+            self.unchecked += 1
 
     def lost(self, reason: Reason) -> None:
         """A book was lost for a reason."""

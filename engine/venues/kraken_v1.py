@@ -18,13 +18,14 @@ from ext import checksum
 from ext.book import ASK, BID
 
 DEPTH = 1000
+ABSENT = Raw(b"")
 
 
 class _Book(msgspec.Struct):
     """A book channel's payload: 'as'/'bs' in a snapshot, 'a'/'b' in an update, 'c' the CRC."""
 
-    asks_all: Raw | None = msgspec.field(name="as", default=None)
-    bids_all: Raw | None = msgspec.field(name="bs", default=None)
+    asks_all: Raw = msgspec.field(name="as", default=ABSENT)
+    bids_all: Raw = msgspec.field(name="bs", default=ABSENT)
     asks: Raw = msgspec.field(name="a", default=EMPTY)
     bids: Raw = msgspec.field(name="b", default=EMPTY)
     checksum: str = msgspec.field(name="c", default="")
@@ -106,7 +107,7 @@ class KrakenV1Handler(Feed):
     def _book(self, tracked: TrackedBook, depth: int, changes: list[_Book]) -> list[News]:
         expected = changes[-1].checksum
         crc = int(expected) if expected else None
-        whole = changes[0].asks_all is not None or changes[0].bids_all is not None
+        whole = changes[0].asks_all != ABSENT or changes[0].bids_all != ABSENT
         if whole:
             tracked.begin()
         elif not tracked.live:
@@ -115,8 +116,8 @@ class KrakenV1Handler(Feed):
 
         def apply() -> None:
             for change in changes:
-                grid.pairs(book, ASK, change.asks_all or change.asks)
-                grid.pairs(book, BID, change.bids_all or change.bids)
+                grid.pairs(book, ASK, change.asks_all if whole else change.asks)
+                grid.pairs(book, BID, change.bids_all if whole else change.bids)
             book.truncate(depth)
 
         check = Check.VERIFIED if crc is not None else Check.NONE if whole else Check.MISSING

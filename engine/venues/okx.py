@@ -36,7 +36,7 @@ class _Trade(msgspec.Struct, gc=False):
     side: str
 
 
-class _About(msgspec.Struct, gc=False):
+class _About(msgspec.Struct, gc=False, frozen=True):
     channel: str = ""
     instId: str = ""
 

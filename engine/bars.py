@@ -148,8 +148,7 @@ class BarSeriesSet:
         """The bot was away: trades may be missing anywhere, and its timers are gone."""
         for series in self._all:
             series.armed_ns = 0
-            if series.builder.current is not None:
-                series.builder.mark_gap()
+            series.builder.mark_gap()
 
     def regrid(self, instrument: int) -> None:
         """An instrument's ticks and lots mean something else from here on."""

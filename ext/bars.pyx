@@ -56,11 +56,9 @@ BarRow = tuple     # of FIELDS, as the types of the .pyi say
 FILL_MAX = 10_000
 CLOSED_MAX = 10_000
 
-cdef int64_t NS_MAX = (<int64_t> 1 << 62) - 1       # a time; the year 2116
 cdef int64_t INTERVAL_MAX = <int64_t> 1 << 61       # so that start + interval fits
 cdef int64_t C_FILL_MAX = FILL_MAX
 cdef int64_t C_CLOSED_MAX = CLOSED_MAX
-cdef int C_TIME = TIME, C_TICK = TICK, C_VOLUME = VOLUME
 
 # magic, version, kind, fill_gaps, size low and high; the open row; floor, last, late, unfilled
 DUMP = struct.Struct("<4sHBBQq8qQq2q4q")
@@ -71,10 +69,6 @@ if sys.byteorder != "little":
     raise ImportError("ext.bars reads its rows as little-endian int64")
 
 cdef extern from *:
-    """
-    typedef __int128 bars_int128;
-    """
-    ctypedef long long int128 "bars_int128"
     bint add_overflows "__builtin_add_overflow"(int64_t, int64_t, int64_t*) nogil
 
 cdef enum Outcome:
@@ -84,54 +78,9 @@ cdef enum Outcome:
     TOO_LARGE = 3      # lots of a bar beyond int64, or bars of a trade beyond CLOSED_MAX
     NO_MEMORY = 4
 
-cdef struct Row:       # as COLUMNS: twelve int64 on a little-endian machine
-    int64_t open_ns
-    int64_t close_ns
-    int64_t open
-    int64_t high
-    int64_t low
-    int64_t close
-    int64_t lots
-    int64_t buy_lots
-    int128 notional
-    int64_t count
-    int64_t gaps
-
-cdef struct State:
-    Row bar            # the open one; a count of 0 is none, and then only its gaps mean something
-    int64_t floor_ns   # where the last bar ended: no later one begins before
-    int64_t last_ticks  # the close of the last bar; 0 without one
-    int64_t late
-    int64_t unfilled
-
 cdef Py_ssize_t ROW_NUMBERS = len(COLUMNS)
 if sizeof(Row) != ROW_NUMBERS * sizeof(int64_t):
     raise ImportError("ext.bars: the compiler pads its rows")
-
-
-cdef inline void begin(Row* bar, int64_t open_ns, int64_t close_ns, int64_t ticks) noexcept nogil:
-    """Open a bar at a price; the gaps marked before it stay."""
-    bar.open_ns = open_ns
-    bar.close_ns = close_ns
-    bar.open = bar.high = bar.low = bar.close = ticks
-
-
-cdef inline void fold(
-    Row* bar, int64_t ts_ns, int64_t ticks, int64_t lots, int side
-) noexcept nogil:
-    """A trade, or a part of it, joins the open bar."""
-    if ticks > bar.high:
-        bar.high = ticks
-    if ticks < bar.low:
-        bar.low = ticks
-    bar.close = ticks
-    bar.lots += lots
-    if side > 0:
-        bar.buy_lots += lots
-    bar.notional += <int128> ticks * <int128> lots
-    bar.count += 1
-    if ts_ns > bar.close_ns:
-        bar.close_ns = ts_ns
 
 
 cdef inline object wide(int128 number):
@@ -163,16 +112,6 @@ cdef int refuse(int outcome) except -1:
 @cython.final
 cdef class BarBuilder:
     """Builds the bars of one instrument, of one kind and size; see the module."""
-
-    cdef State state
-    cdef int64_t step          # the size where it is 64 bits: TIME, TICK, VOLUME
-    cdef int128 threshold      # the size of DOLLAR
-    cdef Row* rows             # closed by the call at hand
-    cdef Py_ssize_t row_count
-    cdef Py_ssize_t row_room
-    cdef readonly int kind
-    cdef readonly object size
-    cdef readonly bint fill_gaps
 
     def __cinit__(self, int kind, object size, bint fill_gaps=False):
         if not TIME <= kind <= DOLLAR:
@@ -276,6 +215,7 @@ cdef class BarBuilder:
         """See `take`, for TICK and DOLLAR: a trade is in one bar."""
         cdef State* state = &self.state
         cdef int64_t open_ns, total
+        cdef bint full
         if add_overflows(state.bar.lots, lots, &total):
             return TOO_LARGE
         if self.reserve(1) != TAKEN:
@@ -285,13 +225,17 @@ cdef class BarBuilder:
             begin(&state.bar, open_ns, open_ns, ticks)
         state.late += ts_ns < state.bar.open_ns
         fold(&state.bar, ts_ns, ticks, lots, side)
-        if state.bar.count == self.step if self.kind == C_TICK else state.bar.notional >= self.threshold:
+        if self.kind == C_TICK:
+            full = state.bar.count == self.step
+        else:
+            full = state.bar.notional >= self.threshold
+        if full:
             self.close()
         return TAKEN
 
     cdef int take(self, int64_t ts_ns, int64_t ticks, int64_t lots, int64_t side) noexcept nogil:
         """Take a trade; the bars it closes are appended to the rows. Whole, or nothing changed."""
-        if not 0 <= ts_ns <= NS_MAX:
+        if not 0 <= ts_ns <= <int64_t> NS_LAST:
             return BAD_TIME
         if ticks <= 0 or lots <= 0 or not -1 <= side <= 1:
             return BAD_TRADE
@@ -374,7 +318,7 @@ cdef class BarBuilder:
         cdef State* state = &self.state
         cdef bint ended = state.bar.count > 0 and state.bar.close_ns <= now_ns
         cdef int64_t floor_ns, empty = 0
-        if not 0 <= now_ns <= NS_MAX:
+        if not 0 <= now_ns <= <int64_t> NS_LAST:
             refuse(BAD_TIME)
         if self.kind != C_TIME or (state.bar.count and not ended):
             return ()
@@ -454,29 +398,6 @@ cdef class BarBuilder:
         found.bar.notional = (<int128> <int64_t> row[9] << 64) + <uint64_t> row[8]
         found.bar.count, found.bar.gaps = row[10:12]
         found.floor_ns, found.last_ticks, found.late, found.unfilled = row[12:]
-        if not self.is_sound(&found):
+        if not is_sound(&found, self.kind, self.step, self.threshold):
             raise ValueError("a dump of a state that no trades give")
         self.state = found
-
-    cdef bint is_sound(self, const State* state) noexcept:
-        """Whether a state can have come from trades."""
-        cdef const Row* bar = &state.bar
-        if bar.gaps < 0 or state.late < 0 or state.unfilled < 0 or state.last_ticks < 0:
-            return False
-        if not (0 <= state.floor_ns <= NS_MAX and bar.open_ns <= NS_MAX):
-            return False
-        if bar.count == 0:
-            return bar.open_ns == bar.close_ns == bar.lots == bar.high == 0 and bar.notional == 0
-        if not (bar.count > 0 and 0 < bar.low <= bar.open <= bar.high and bar.low <= bar.close <= bar.high):
-            return False
-        if not (0 <= bar.buy_lots <= bar.lots and bar.lots > 0 and bar.open_ns >= state.floor_ns):
-            return False
-        if not <int128> bar.low * bar.lots <= bar.notional <= <int128> bar.high * bar.lots:
-            return False
-        if self.kind == C_TIME:
-            return bar.close_ns - bar.open_ns == self.step and bar.open_ns % self.step == 0
-        if bar.close_ns < bar.open_ns:
-            return False
-        if self.kind == C_TICK:
-            return bar.count < self.step
-        return bar.lots < self.step if self.kind == C_VOLUME else bar.notional < self.threshold

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine import assembly
 from engine.assembly import solo_topology, topology_of
 from engine.backtest.simulation import Kept
 from engine.bars import GRACE_NS
@@ -127,7 +129,7 @@ def test_the_bars_keys_are_not_the_strategys() -> None:
 def test_what_is_known_to_be_missing_is_in_the_bar() -> None:
     """Trades shed, a venue that connects anew, a trade no bar can hold, a restart: gaps."""
     made = EveryKind(BOT, MARKET)
-    made.on_message(Started(0, 1, 0, 1), 0)
+    made.on_message(Started(0, 1, 0, 1), 1)
     gaps = []
     for missing in (
         (),
@@ -141,6 +143,22 @@ def test_what_is_known_to_be_missing_is_in_the_bar() -> None:
             outputs += made.on_message(message, 1)
         gaps += [bar.gaps for bar in bars(outputs, BarKind.TICK)]
     assert gaps == [0, 1, 1, 1, 1]
+
+
+def test_a_restart_between_two_bars_is_a_gap_of_the_next() -> None:
+    """No bar is open, but what was missed would have been in the next one; timers are set again."""
+    made = EveryKind(BOT, MARKET)
+    made.on_message(Started(0, 1, 0, 1), NOON)
+    for _ in range(4):
+        made.on_message(trade(NOON), NOON)
+    restored = EveryKind(BOT, MARKET)
+    restored.restore(made.snapshot())
+    again = restored.on_message(Started(0, 1, 0, 2), NOON + 9)
+    assert sorted(t.key for t in timers(again)) == [-5, -1, 0]
+    (bar,) = bars(
+        [out for _ in range(4) for out in restored.on_message(trade(NOON), NOON)], BarKind.TICK
+    )
+    assert bar.gaps == 1
 
 
 def test_another_grid_begins_the_bars_anew() -> None:
@@ -200,8 +218,6 @@ def test_a_restored_bot_goes_on_with_its_bars(seed: int, cut: int) -> None:
 
 def test_an_older_snapshot_without_bars_is_read() -> None:
     """The field was added at the end, with nothing in it."""
-    import msgspec
-
     made = EveryKind(BOT, MARKET)
     state = msgspec.msgpack.decode(made.snapshot())
     del state["bars"]
@@ -325,13 +341,13 @@ def test_the_configured_bots_that_watch_are_known_by_their_class() -> None:
 
 def test_a_watching_class_is_in_the_topology(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its number stands there, in the cluster's topology and in the one of one process."""
-    monkeypatch.setitem(__import__("engine.assembly").assembly.BOTS, "arbitrage", FollowBars)
+    monkeypatch.setitem(assembly.BOTS, "arbitrage", FollowBars)
     config = parse(DEMO, "demo")
     assert topology_of(config).watchers == topology_of(config).of_kind("bot")
     assert solo_topology(config).watchers == topology_of(config).watchers
 
 
-def test_bars_do_not_enter_the_orders(tmp_path: Any) -> None:
+def test_bars_do_not_enter_the_orders() -> None:
     """A bar is an output anybody can replay; it is no order and is sent to nobody."""
     topology = Topology(NAMES, KINDS, ("a", "deaf", "b", "view"), watchers=(BOT,))
     outlet, recorder = Passing(), Kept()

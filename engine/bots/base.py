@@ -245,7 +245,8 @@ class Strategy(Component):
             # A bot restored goes on with its numbers; one that begins from nothing, in a run later
             # than any before, has none of their names.
             self._incarnation = now_ns
-        self._bars.interrupted()
+        else:
+            self._bars.interrupted()
         outputs = self.on_start(now_ns)
         for series in self._bars:
             outputs += self._told(series, (), 0, now_ns)  # its timer is set again

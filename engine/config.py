@@ -52,12 +52,18 @@ class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class VenueConfig(Strict, frozen=True):
-    """A venue: simulated, or a recording that is played."""
+    """A venue: simulated, a recording that is played, or a real exchange that is only watched.
+
+    `stream_url` and `rest_url` replace the exchange's own public addresses. `redundancy` is how
+    many connections feed each book.
+    """
 
     name: Name
-    kind: Literal["simulated", "replay"] = "simulated"
+    kind: Literal["simulated", "replay", "watch"] = "simulated"
     protocol: Protocol = "simulated"
     path: str = ""
+    stream_url: Annotated[str, Meta(pattern="^(wss?://.*)?$")] = ""
+    rest_url: Annotated[str, Meta(pattern="^(https?://.*)?$")] = ""
     speed: Annotated[float, Meta(ge=0, le=1_000_000)] = 1.0
     depth_levels: Annotated[int, Meta(ge=1, le=100)] = 10
     order_timeout_ms: Milliseconds = 1000
@@ -219,6 +225,10 @@ def _check(config: Config, source: str) -> None:
             fail(f"venues[{place}].path", "a replay needs the path of a recording, others none")
         if venue.kind == "simulated" and venue.protocol != "simulated":
             fail(f"venues[{place}].protocol", "a simulated venue speaks 'simulated'")
+        if venue.kind == "watch" and venue.protocol == "simulated":
+            fail(f"venues[{place}].protocol", "name the exchange's protocol, such as 'kraken'")
+        if venue.kind != "watch" and (venue.stream_url or venue.rest_url):
+            fail(f"venues[{place}].stream_url", "only a venue of kind 'watch' has addresses")
     for place, instrument in enumerate(config.instruments):
         if instrument.venue not in venues:
             known = ", ".join(venues)

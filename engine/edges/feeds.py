@@ -8,12 +8,16 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.config import Config
+from engine.config import Config, VenueConfig
 from engine.edges.capture import CapturedFrame, read_capture
 from engine.edges.directory import Counter
 from engine.edges.loop import ActorLoop
-from engine.edges.venue_socket import Sockets, VenueSocket
+from engine.edges.venue_edges import VenueEdges
+from engine.edges.venue_http import AskError, VenueHttp
+from engine.edges.venue_socket import VenueSocket
 from engine.messages import AnyMessage, Connected, Frame, Reason
+from engine.venue import Venue
+from engine.venues.handler import UNREADABLE, Endpoint
 
 BURST = 256
 
@@ -71,27 +75,27 @@ class ReplayFeed:
 class Feeds:
     """All feeds of an actor, and its gateway."""
 
-    def __init__(self, sockets: Sockets, replays: list[ReplayFeed]) -> None:
-        self.sockets = sockets
+    def __init__(self, edges: VenueEdges, replays: list[ReplayFeed]) -> None:
+        self.edges = edges
         self.replays = replays
         self._tasks: list[asyncio.Task[None]] = []
 
     def open(self) -> None:
         """Start them on the running event loop."""
-        self.sockets.open()
+        self.edges.open()
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(replay.play()) for replay in self.replays]
 
     def perform(self, effect: AnyMessage) -> Reason:
         """See `engine.edges.gate.Gateway`."""
-        return self.sockets.perform(effect)
+        return self.edges.perform(effect)
 
     async def close(self) -> None:
         """Stop all; raises what a replay raised."""
         for task in self._tasks:
             task.cancel()
         done = await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.sockets.close()
+        await self.edges.close()
         for result in done:
             if isinstance(result, Exception):
                 raise result
@@ -108,21 +112,60 @@ def frames_of(path: Path, venue: str) -> Iterator[CapturedFrame]:
 
 def open_feeds(loop: ActorLoop, config: Config, exchange: str) -> Feeds:
     """Open what the venues hosted by `loop` need; must run on its event loop."""
-    sockets = []
+    sockets: list[VenueSocket] = []
+    https: list[VenueHttp] = []
     replays = []
-    venues = loop.host.topology.of_kind("venue")
     for component in loop.host.components:
-        if component.kind != "venue":
+        if not isinstance(component, Venue):
             continue
-        venue = venues.index(component.sender)
-        settings = config.venues[venue]
+        settings = config.venues[component.venue]
         if settings.kind == "replay":
             frames = frames_of(Path(settings.path), settings.name)
-            replays.append(ReplayFeed(loop, venue, frames, settings.speed))
-        else:
+            replays.append(ReplayFeed(loop, component.venue, frames, settings.speed))
+        elif settings.kind == "simulated":
             url = f"{exchange}/{settings.name}"
-            sockets.append(VenueSocket(loop, venue, 0, url, loop.directory.now_ns))
-    feeds = Feeds(Sockets(sockets), replays)
+            endpoint = component.lines.handler.endpoint._replace(stream=url)
+            sockets += _sockets(loop, component, endpoint, None)
+        else:
+            endpoint = _overridden(component.lines.handler.endpoint, settings)
+            http = VenueHttp(
+                loop,
+                component.venue,
+                endpoint.rest,
+                endpoint.requests_per_second,
+                loop.directory.now_ns,
+            )
+            https.append(http)
+            sockets += _sockets(loop, component, endpoint, http)
+    feeds = Feeds(VenueEdges(sockets, https), replays)
     loop.gate.gateway = feeds
     feeds.open()
     return feeds
+
+
+def _overridden(endpoint: Endpoint, settings: VenueConfig) -> Endpoint:
+    """The exchange's own addresses, unless the configuration names others."""
+    if settings.stream_url:
+        endpoint = endpoint._replace(stream=settings.stream_url, welcome="")
+    return endpoint._replace(rest=settings.rest_url or endpoint.rest)
+
+
+def _sockets(
+    loop: ActorLoop, venue: Venue, endpoint: Endpoint, http: VenueHttp | None
+) -> list[VenueSocket]:
+    """One socket for each connection that the venue's books are dealt to."""
+    handler = venue.lines.handler
+
+    async def address() -> str:
+        if not endpoint.welcome or http is None:
+            return endpoint.stream
+        welcome = await http.fetch("POST", endpoint.welcome)
+        try:
+            return handler.address(welcome)
+        except UNREADABLE as error:
+            raise AskError(f"{endpoint.welcome}: {error}") from error
+
+    return [
+        VenueSocket(loop, venue.venue, connection, address, endpoint, loop.directory.now_ns)
+        for connection in range(venue.lines.connections)
+    ]

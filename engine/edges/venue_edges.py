@@ -1,0 +1,45 @@
+"""All that connects an actor's venues to the world: their sockets and their HTTP, as one gateway."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Sequence
+
+from engine.edges.venue_http import VenueHttp
+from engine.edges.venue_socket import VenueSocket
+from engine.messages import AnyMessage, HttpRequest, OrderRequest, Reason, SendFrame
+
+
+class VenueEdges:
+    """Sockets and HTTP of an actor's venues. Implements `engine.edges.gate.Gateway`."""
+
+    def __init__(self, sockets: Iterable[VenueSocket], https: Sequence[VenueHttp]) -> None:
+        self._sockets = {(socket.venue, socket.connection): socket for socket in sockets}
+        self._https = {http.venue: http for http in https}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def open(self) -> None:
+        """Start connecting."""
+        loop = asyncio.get_running_loop()
+        work: list[Coroutine[None, None, None]] = [s.keep_open() for s in self._sockets.values()]
+        work += [http.serve() for http in self._https.values()]
+        self._tasks = [loop.create_task(each) for each in work]
+
+    async def close(self) -> None:
+        """Close all and wait until they are; raises what ended a task by itself."""
+        for task in self._tasks:
+            task.cancel()
+        for result in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
+
+    def perform(self, effect: AnyMessage) -> Reason:
+        """Send a frame, a request or an order; NOT_CONNECTED when it could not leave."""
+        sent = False
+        if isinstance(effect, HttpRequest):
+            http = self._https.get(effect.venue)
+            sent = http is not None and http.ask(effect)
+        elif isinstance(effect, (SendFrame, OrderRequest)):
+            socket = self._sockets.get((effect.venue, effect.connection))
+            if socket is not None:
+                order = isinstance(effect, OrderRequest)
+                sent = socket.send(effect.payload) if order else socket.send_paced(effect.payload)
+        return Reason.NONE if sent else Reason.NOT_CONNECTED

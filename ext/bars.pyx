@@ -297,20 +297,14 @@ cdef class BarBuilder:
         """The closed rows, a column after another."""
         cdef Py_ssize_t i, place
         cdef const int64_t* numbers = <const int64_t*> self.rows
-        cdef int64_t[::1] signed
-        cdef uint64_t[::1] unsigned
+        cdef int64_t[::1] column
         cdef dict found = {}
         for place, name in enumerate(COLUMNS):
-            column = array("Q" if name == "notional_low" else "q", bytes(8 * self.row_count))
-            found[name] = column
-            if name == "notional_low":
-                unsigned = column
-                for i in range(self.row_count):
-                    unsigned[i] = <uint64_t> numbers[i * ROW_NUMBERS + place]
-            else:
-                signed = column
-                for i in range(self.row_count):
-                    signed[i] = numbers[i * ROW_NUMBERS + place]
+            kept = array("q", bytes(8 * self.row_count))
+            column = kept
+            for i in range(self.row_count):
+                column[i] = numbers[i * ROW_NUMBERS + place]
+            found[name] = array("Q", kept.tobytes()) if name == "notional_low" else kept
         return found
 
     def close_until(self, int64_t now_ns) -> tuple:

@@ -61,12 +61,14 @@ def topology_of(config: Config) -> Topology:
     kinds += ["scanner", "risk", "ledger"]
     names += [f"bot-{bot.name}" for bot in config.bots]
     kinds += ["bot"] * len(config.bots)
+    first = len(names) - len(config.bots) + 1
+    watchers = [first + i for i, bot in enumerate(config.bots) if BOTS[bot.kind].watches_trades()]
     names.append("view")
     kinds.append("view")
     place = {"view": VIEW_ACTOR}
     for actor, hosted in config.placement.items():
         place.update(dict.fromkeys(hosted, actor))
-    return Topology(names, kinds, [place.get(name, name) for name in names])
+    return Topology(names, kinds, [place.get(name, name) for name in names], watchers)
 
 
 def build(
@@ -81,7 +83,8 @@ def build(
 def solo_topology(config: Config) -> Topology:
     """The same components and numbers, all in one actor."""
     spread = topology_of(config)
-    return Topology(spread.names, spread.kinds, [SOLO_ACTOR] * len(spread.names))
+    actors = [SOLO_ACTOR] * len(spread.names)
+    return Topology(spread.names, spread.kinds, actors, spread.watchers)
 
 
 def build_all(config: Config, topology: Topology, instruments: Instruments) -> list[Component]:

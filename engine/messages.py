@@ -81,6 +81,15 @@ class Reason(IntEnum):
     REFRESH = 508
 
 
+class BarKind(IntEnum):
+    """What fills a bar; the numbers of `ext.bars`. Stored: never renumber."""
+
+    TIME = 1
+    TICK = 2
+    VOLUME = 3
+    DOLLAR = 4
+
+
 class Risk(IntEnum):
     """The RiskGuard's level. Stored in the journal: never renumber."""
 
@@ -448,6 +457,46 @@ class SetTimer(Message, frozen=True):
     at_ns: int
 
 
+# --- what bots make of trades ----------------------------------------------------------------------
+
+
+class Bar(Message, frozen=True):
+    """A closed bar of trades, built inside the bot that asked for it; see `ext/bars.pyx`.
+
+    `size` is ns, trades, lots or ticks times lots, by kind. Prices are ticks; `notional` is the sum
+    of ticks times lots, which may need 128 bits: high * 2 ** 64 + low. `gaps` above 0 says that
+    trades are known to be missing from it, or, of a TIME bar, that it began in mid-interval.
+    """
+
+    instrument: int
+    kind: BarKind
+    size: int
+    open_ns: int
+    close_ns: int
+    open_ticks: int
+    high_ticks: int
+    low_ticks: int
+    close_ticks: int
+    lots: int
+    buy_lots: int
+    notional_low: int
+    notional_high: int
+    count: int
+    gaps: int
+
+    @property
+    def notional(self) -> int:
+        """The sum of ticks times lots."""
+        return (self.notional_high << 64) | self.notional_low
+
+
+class TradesShed(Message, frozen=True):
+    """A reader was too slow: this many trades of an instrument were dropped, the oldest first."""
+
+    instrument: int
+    count: int
+
+
 AnyMessage = (
     Started
     | TimerFired
@@ -481,6 +530,8 @@ AnyMessage = (
     | OrderRequest
     | HttpRequest
     | SetTimer
+    | Bar
+    | TradesShed
 )
 
 

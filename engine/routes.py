@@ -3,6 +3,7 @@
 frame -> venue -> Depth, BookTop -> scanner -> Opportunity -> bot -> OrderIntent
       -> risk -> OrderCommand -> venue -> OrderRequest -> exchange
 fills:   venue -> risk, ledger, bot;   everything worth showing -> view
+trades:  venue -> the bots whose class watches them (bars are built inside the bot)
 """
 
 from collections.abc import Iterable, Sequence
@@ -41,14 +42,17 @@ from engine.messages import (
     Started,
     TimerFired,
     Trade,
+    TradesShed,
     VenueStatus,
 )
 
-# Message -> the kinds of component that hear it. "venue" and "bot" are one of many: `address`.
+# Message -> the kinds of component that hear it. "venue" and "bot" are one of many: `address`;
+# "watchers" are the bots whose class watches trades, so that the others' actors never see one.
 ROUTES: dict[type, tuple[str, ...]] = {
     Depth: ("scanner", "view"),
     BookTop: ("risk", "ledger", "bots", "view"),
-    Trade: ("view",),
+    Trade: ("watchers", "view"),
+    TradesShed: ("watchers",),
     VenueStatus: ("risk", "view"),
     BookStateChanged: ("risk", "view"),
     InstrumentReloaded: ("scanner", "risk", "ledger", "bots", "view"),
@@ -92,7 +96,10 @@ DURABLE: frozenset[type] = frozenset(
 )
 
 # Market data: the last value of each key always arrives, older ones may be shed.
-CONFLATED: frozenset[type] = frozenset({Depth, BookTop, Trade, VenueStatus})
+CONFLATED: frozenset[type] = frozenset({Depth, BookTop, Trade, TradesShed, VenueStatus})
+
+# Market data of which these kinds need every value: in order, shed by count, the loss told.
+QUEUED: frozenset[tuple[type, str]] = frozenset({(Trade, "bots")})
 
 # Read by these kinds only when they decide something else: delivered without waking them.
 UNHURRIED: frozenset[tuple[type, str]] = frozenset(
@@ -124,10 +131,17 @@ class Topology:
     """Which component has which number, and in which actor it lives.
 
     Component numbers count from 1 in the order venues, scanner, risk, ledger, bots, view. Actors
-    are numbered from 0 in the order of first mention in the placement.
+    are numbered from 0 in the order of first mention in the placement. `watchers` are the bots that
+    hear trades.
     """
 
-    def __init__(self, names: Sequence[str], kinds: Sequence[str], actors: Sequence[str]) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        kinds: Sequence[str],
+        actors: Sequence[str],
+        watchers: Sequence[int] = (),
+    ) -> None:
         self.names = tuple(names)
         self.kinds = tuple(kinds)
         self.actors_of = tuple(actors)
@@ -135,6 +149,7 @@ class Topology:
         self._by_kind: dict[str, tuple[int, ...]] = {}
         for kind in set(kinds):
             self._by_kind[kind] = tuple(i + 1 for i, other in enumerate(kinds) if other == kind)
+        self.watchers = self._by_kind["watchers"] = tuple(watchers)
 
     def number(self, name: str) -> int:
         """The number of a component; raises KeyError naming the known ones."""
@@ -155,7 +170,7 @@ class Topology:
         return tuple(i + 1 for i, other in enumerate(self.actors_of) if other == actor)
 
     def of_kind(self, kind: str) -> tuple[int, ...]:
-        """The components of a kind, in order; `bots` is all of kind `bot`."""
+        """The components of a kind, in order; `bots` is all of kind `bot`, `watchers` some of them."""
         return self._by_kind.get("bot" if kind == "bots" else kind, ())
 
     def senders_heard(self) -> int:

@@ -32,7 +32,16 @@ from engine.messages import (
     TimerFired,
     encode,
 )
-from engine.routes import CONFLATED, DURABLE, EFFECTS, UNHURRIED, Topology, hosted, receivers
+from engine.routes import (
+    CONFLATED,
+    DURABLE,
+    EFFECTS,
+    QUEUED,
+    UNHURRIED,
+    Topology,
+    hosted,
+    receivers,
+)
 
 CASCADE_MAX = 10_000
 
@@ -58,11 +67,15 @@ class Outlet(Protocol):
 
 
 class Target(NamedTuple):
-    """An actor that hears a message, whether it must be woken, and whether values conflate."""
+    """An actor that hears a message, whether it must be woken, and whether values conflate.
+
+    Of a `queued` one it hears every value; what does not fit is shed by count and said.
+    """
 
     actor: str
     hurried: bool
     conflated: bool
+    queued: bool = False
 
 
 class Route(NamedTuple):
@@ -216,11 +229,12 @@ class Host:
                 local.append(self._by_number[number])
                 continue
             actor = self.topology.actor(number)
-            heard_as = self.topology.kinds[number - 1]
-            hurried = (kind, "bots" if heard_as == "bot" else heard_as) not in UNHURRIED
+            place = self.topology.kinds[number - 1]
+            heard_as = "bots" if place == "bot" else place
             known = targets.get(actor)
-            hurried = hurried or (known is not None and known.hurried)
-            targets[actor] = Target(actor, hurried, kind in CONFLATED)
+            hurried = (kind, heard_as) not in UNHURRIED or (known is not None and known.hurried)
+            queued = (kind, heard_as) in QUEUED or (known is not None and known.queued)
+            targets[actor] = Target(actor, hurried, kind in CONFLATED, queued)
         return Route(tuple(local), tuple(targets.values()))
 
     def snapshot(self) -> bytes:

@@ -7,6 +7,7 @@ import pytest
 
 from engine.messages import (
     AnyMessage,
+    BarKind,
     BookState,
     Message,
     MessageError,
@@ -25,6 +26,7 @@ VALUES: dict[type, object] = {
     str: "s",
     bytes: b"b",
     bool: True,
+    BarKind: BarKind.VOLUME,
     BookState: BookState.LIVE,
     OrderState: OrderState.SENT,
     Reason: Reason.KILLED,

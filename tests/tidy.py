@@ -23,6 +23,7 @@ LEVELS: tuple[tuple[int, tuple[str, ...]], ...] = (
         (
             "engine/component.py",
             "engine/books.py",
+            "engine/bars.py",
             "engine/venues/*",
             "engine/orders/*",
             "engine/views.py",

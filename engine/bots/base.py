@@ -2,19 +2,23 @@
 
 A strategy subclasses `Strategy`, keeps what it remembers in a struct of its own and returns the
 orders that `order` makes. The base owns the names (never repeated, also over restarts), follows
-each order until it is final, counts each trade once, keeps the newest tops, and snapshots all.
+each order until it is final, counts each trade once, keeps the newest tops, builds the bars asked
+for by `bars`, and snapshots all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import msgspec
 
+from engine.bars import BarSeries, BarSeriesSet, SeriesState
 from engine.component import NOTHING, Component, Outputs
 from engine.config import BotConfig
 from engine.instruments import Instrument, Instruments
 from engine.messages import (
     AnyMessage,
+    Bar,
+    BarKind,
     BookState,
     BookTop,
     Drain,
@@ -31,9 +35,12 @@ from engine.messages import (
     Started,
     TimeInForce,
     TimerFired,
+    Trade,
+    TradesShed,
 )
 from engine.orders.identity import client_order_id
 from engine.orders.lifecycle import FINAL
+from ext.bars import BarRow
 
 MS = 1_000_000
 ACCOUNT = "main"
@@ -66,6 +73,7 @@ class StrategyState(msgspec.Struct):
     placed: dict[str, Placed]
     trades: dict[str, None]
     memory: bytes
+    bars: list[SeriesState] = []
 
 
 class Strategy(Component):
@@ -89,13 +97,16 @@ class Strategy(Component):
         self._incarnation = 0
         self._groups = 0
         self._trades: dict[str, None] = {}
+        self._bars = BarSeriesSet()
         self._takers: dict[type, Callable[[Any, int], Outputs]] = {
             BookTop: self._take_top,
             Opportunity: self.on_opportunity,
             OrderEvent: self._take_event,
             OrderRefused: self._take_refusal,
             Fill: self._take_fill,
-            TimerFired: self.on_timer,
+            TimerFired: self._take_timer,
+            Trade: self._take_trade,
+            TradesShed: self._take_shed,
             RiskLevel: self._take_risk_level,
             Drain: self._take_drain,
             Started: self._take_started,
@@ -125,6 +136,14 @@ class Strategy(Component):
 
     def on_timer(self, fired: TimerFired, now_ns: int) -> Outputs:
         """A timer set by `wake` is due."""
+        return NOTHING
+
+    def on_trade(self, trade: Trade, now_ns: int) -> Outputs:
+        """Somebody traded; the bars that it closed were told before."""
+        return NOTHING
+
+    def on_bar(self, bar: Bar, now_ns: int) -> Outputs:
+        """A bar asked for by `bars` is closed; where `bar.gaps` is above 0 it is not whole."""
         return NOTHING
 
     # --- what a strategy calls --------------------------------------------------------------------
@@ -180,7 +199,30 @@ class Strategy(Component):
         )
 
     def wake(self, key: int, at_ns: int) -> SetTimer:
-        """Have `on_timer` called at a time; the same key again replaces it."""
+        """Have `on_timer` called at a time; the same key, from 0 up, again replaces it."""
+        if key < 0:
+            raise ValueError(f"key: 0 or above, not {key}; those below are the bars'")
+        return self._wake(key, at_ns)
+
+    def bars(self, instrument: int, kind: BarKind, size: int, fill_gaps: bool = False) -> None:
+        """Have `on_bar` called with these bars from here on; asking again changes nothing.
+
+        `size` is ns for TIME, trades for TICK, lots for VOLUME, ticks times lots for DOLLAR; TIME
+        bars of intervals without trades come only with `fill_gaps`. To be called in `__init__` or
+        `on_start`. Raises TypeError in a class that overrides neither `on_bar` nor `on_trade`,
+        which gets no trades, IndexError for no instrument of ours, ValueError for a size that
+        cannot be.
+        """
+        if not self.watches_trades():
+            raise TypeError(f"{type(self).__name__} overrides neither on_bar nor on_trade")
+        self._bars.ask(self.instruments[instrument].id, kind, size, fill_gaps)
+
+    @classmethod
+    def watches_trades(cls) -> bool:
+        """Whether trades are sent to bots of this class; they cost the others nothing."""
+        return cls.on_trade is not Strategy.on_trade or cls.on_bar is not Strategy.on_bar
+
+    def _wake(self, key: int, at_ns: int) -> SetTimer:
         return SetTimer(self.sender, self.next_sequence(), 0, key, at_ns)
 
     def regrid(self, instrument: Instrument) -> None:
@@ -203,7 +245,12 @@ class Strategy(Component):
             # A bot restored goes on with its numbers; one that begins from nothing, in a run later
             # than any before, has none of their names.
             self._incarnation = now_ns
-        return self.on_start(now_ns)
+        else:
+            self._bars.interrupted()
+        outputs = self.on_start(now_ns)
+        for series in self._bars:
+            outputs += self._told(series, (), 0, now_ns)  # its timer is set again
+        return outputs
 
     def _take_drain(self, message: Drain, now_ns: int) -> Outputs:
         self.draining = True
@@ -218,7 +265,44 @@ class Strategy(Component):
             self.tops[top.instrument] = top
             return self.on_top(top, now_ns)
         self.tops.pop(top.instrument, None)
+        if top.state is BookState.SYNCING:  # the venue's connection is new or gone
+            self._bars.mark_gap(top.instrument)
         return NOTHING
+
+    def _take_trade(self, trade: Trade, now_ns: int) -> Outputs:
+        outputs: Outputs = NOTHING
+        for series in self._bars.of(trade.instrument):
+            rows = series.take(trade, now_ns)
+            outputs += self._told(series, rows, trade.received_ns, now_ns)
+        return outputs + self.on_trade(trade, now_ns)
+
+    def _take_shed(self, shed: TradesShed, now_ns: int) -> Outputs:
+        self._bars.mark_gap(shed.instrument)
+        return NOTHING
+
+    def _take_timer(self, fired: TimerFired, now_ns: int) -> Outputs:
+        if fired.key >= 0:
+            return self.on_timer(fired, now_ns)
+        series = self._bars.of_key(fired.key)
+        if series is None:
+            return NOTHING
+        return self._told(series, series.expire(now_ns), fired.received_ns, now_ns)
+
+    def _told(
+        self, series: BarSeries, rows: Sequence[BarRow], received_ns: int, now_ns: int
+    ) -> Outputs:
+        """The bars, what the strategy does about each, and the series' timer where it moved."""
+        outputs: Outputs = NOTHING
+        for row in rows:
+            bar = series.bar(row, self.sender, self.next_sequence(), received_ns)
+            outputs += (bar, *self.on_bar(bar, now_ns))
+        at_ns = series.arm()
+        return (*outputs, self._wake(series.key, at_ns)) if at_ns else outputs
+
+    def reload(self, number: int, tick_size: str, lot_size: str) -> None:
+        """See `Component.reload`: an open bar is in the ticks and lots of before."""
+        super().reload(number, tick_size, lot_size)
+        self._bars.regrid(number)
 
     def _take_event(self, event: OrderEvent, now_ns: int) -> Outputs:
         order = self.placed.get(event.client_order_id)
@@ -259,6 +343,7 @@ class Strategy(Component):
                 self.placed,
                 self._trades,
                 msgspec.msgpack.encode(self.memory),
+                self._bars.snapshot(),
             )
         )
 
@@ -274,3 +359,4 @@ class Strategy(Component):
         self.tops = state.tops
         self.placed = state.placed
         self._trades = state.trades
+        self._bars.restore(state.bars)

@@ -6,6 +6,7 @@ and nobody waits for it. What does not fit stays with the sender:
 
 - market data by key, the newest value replacing the older (counted as conflated), so that after
   any overload the last value of every key arrives;
+- trades for bots that watch them, each one in order, the oldest shed and told (`trades.py`);
 - events in an outbox, in order, until the reader acknowledges them in its page, which it does once
   they are processed and journalled; to a successor all that is not acknowledged is sent again.
 
@@ -26,7 +27,8 @@ import iceoryx2 as iox2
 
 from engine.edges.directory import SHARED, Counter, Directory, open_page
 from engine.edges.journal import Pending
-from engine.messages import AnyMessage
+from engine.edges.trades import TradeQueue
+from engine.messages import AnyMessage, Trade
 from engine.routes import conflation_key
 from engine.runtime import OutboxFull, Target
 from ext.bell import Bell, open_pipe_writer
@@ -114,6 +116,7 @@ class Edge:
         self._page: Page | None = None
         self._last: dict[object, bytes] = {}
         self._dirty: dict[object, bytes] = {}
+        self._trades = TradeQueue()
         self._outbox: deque[Pending] = deque()
         self._unsent = 0  # how many at the outbox's end were not yet given to the queue
         self._unrung = 0
@@ -126,6 +129,13 @@ class Edge:
             self._bus.page.add(Counter.CONFLATED, 1)
         self._last[key] = data
         self._dirty[key] = data
+        self._hurried = self._hurried or hurried
+        self.waiting = True
+
+    def trade(self, message: Trade, data: bytes, hurried: bool) -> None:
+        """One more trade for a reader that needs each."""
+        if not self._trades.put(message, data):
+            self._bus.page.add(Counter.CONFLATED, 1)
         self._hurried = self._hurried or hurried
         self.waiting = True
 
@@ -151,6 +161,8 @@ class Edge:
         rang = False
         if self._dirty and self._market is not None and self._send_market(self._market):
             rang = True
+        if self._trades and self._market is not None and self._send_trades(self._market):
+            rang = True
         if self._unsent and self._events is not None and self._send_events(self._events):
             rang = True
         if rang and self._bell is not None:
@@ -159,7 +171,7 @@ class Edge:
                 self._bell.ring()
                 self._unrung = 0
                 self._hurried = False
-        self.waiting = bool(self._dirty or self._unsent)
+        self.waiting = bool(self._dirty or self._trades or self._unsent)
         if len(self._outbox) > 64:
             self._acknowledged()
         return self.waiting
@@ -171,6 +183,16 @@ class Edge:
         for key in list(self._dirty)[:taken]:
             del self._dirty[key]
         return True
+
+    def _send_trades(self, channel: Channel) -> bool:
+        sent = False
+        while self._trades:
+            blob, taken = _pack(self._trades.waiting())
+            if not channel.send(blob):
+                break
+            self._trades.drop(taken)
+            sent = True
+        return sent
 
     def _send_events(self, channel: Channel) -> bool:
         sent = False
@@ -299,7 +321,10 @@ class SharedMemoryBus:
         """Keep a message for its readers; `flush` sends. Raises OutboxFull."""
         for target in targets:
             edge = self._edges.get(target.actor) or self._edge(target.actor)
-            if target.conflated:
+            if target.queued:
+                assert isinstance(message, Trade)
+                edge.trade(message, encoded, target.hurried)
+            elif target.conflated:
                 edge.market(conflation_key(message), encoded, target.hurried)
             else:
                 edge.event(Pending(target.actor, message.sender, message.sequence, encoded))

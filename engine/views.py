@@ -141,7 +141,10 @@ class PnLView(View, frozen=True, kw_only=True):
 
 
 class VenueView(View, frozen=True, kw_only=True):
-    """A venue's connection and what it has counted."""
+    """A venue's connection and what it has counted; see `VenueStatus`.
+
+    `verifies` says what of its books can be checked at all.
+    """
 
     venue: str
     connected: bool
@@ -153,6 +156,14 @@ class VenueView(View, frozen=True, kw_only=True):
     crossed: int
     resyncs: int
     malformed: int
+    unchecked: int
+    duplicates: int
+    off_grid: int
+    snapshots_old: int
+    switches: int
+    requests_failed: int
+    books_live: int
+    verifies: str
     orders_open: int
     orders_unknown: int
 

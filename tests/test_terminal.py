@@ -119,7 +119,11 @@ def test_money_is_not_a_float() -> None:
 
 def test_status_and_summary_show_money_and_checks(view: EngineView) -> None:
     """What `status` prints, and what stands at a run's end."""
-    assert "realised" in drawn(status(view, 100), 100)
+    text = drawn(status(view, 160), 160)
+    assert "realised" in text
+    for venue in view.venues:
+        assert f"{venue.frames:,}" in text
+        assert venue.verifies in text
     text = drawn(summary(view, 30.4, ["the ledger equals the exchange"]), 100)
     assert "30 s, all simulated" in text
     assert "the ledger equals the exchange" in text

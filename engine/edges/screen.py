@@ -85,6 +85,45 @@ def _actors(view: EngineView) -> Section:
     return Section(columns, rows, warned, whole=True)
 
 
+def _venues(view: EngineView) -> Section:
+    """What each venue's market data went through, and what of its books can be checked."""
+    columns = (
+        Column("venue"),
+        Column("connected"),
+        Column("live", number=True),
+        Column("frames", number=True),
+        Column("verified", number=True),
+        Column("gaps", number=True),
+        Column("bad sums", number=True),
+        Column("crossed", number=True),
+        Column("malformed", number=True),
+        Column("resyncs", number=True),
+        Column("unchecked", number=True, wide=True),
+        Column("off grid", number=True, wide=True),
+        Column("verifies", wide=True),
+    )
+    rows = [
+        (
+            venue.venue,
+            "yes" if venue.connected else "no",
+            str(venue.books_live),
+            f"{venue.frames:,}",
+            f"{venue.checksums:,}",
+            f"{venue.gaps:,}",
+            f"{venue.checksums_failed:,}",
+            f"{venue.crossed:,}",
+            f"{venue.malformed:,}",
+            f"{venue.resyncs:,}",
+            f"{venue.unchecked:,}",
+            f"{venue.off_grid:,}",
+            venue.verifies,
+        )
+        for venue in view.venues
+    ]
+    warned = frozenset(n for n, venue in enumerate(view.venues) if not venue.connected)
+    return Section(columns, rows, warned, whole=True)
+
+
 def _books(view: EngineView) -> Section:
     """The best prices, what is not LIVE first."""
     live = sum(book.state == "LIVE" for book in view.books)
@@ -279,10 +318,10 @@ def render(
 
 
 def status(view: EngineView, width: int) -> RenderableType:
-    """The actors, money and risk, each to its end."""
-    actors = _actors(view)
-    table = _drawn(actors, len(actors.rows), width >= WIDE)
-    return Group(table, _money_line(view), _risk_line(view))
+    """The actors, the venues, money and risk, each to its end."""
+    sections = [_actors(view), _venues(view)]
+    tables = [_drawn(section, len(section.rows), width >= WIDE) for section in sections]
+    return Group(*tables, _money_line(view), _risk_line(view))
 
 
 def line(view: EngineView, elapsed: str) -> str:

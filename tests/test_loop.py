@@ -21,6 +21,7 @@ from engine.instruments import Instruments
 from engine.messages import (
     AnyMessage,
     Drain,
+    Frame,
     KillSwitch,
     OpportunityGone,
     OrderRequest,
@@ -129,6 +130,25 @@ def test_an_epoch_begins_with_started_and_the_kill_switch(
     assert [type(message) for message in probe.heard] == [Started, KillSwitch]
     kept = [decode(r.data) for r in read_inbox(segments(tmp_path / "probe")[0])]
     assert kept == probe.heard
+
+
+def test_a_message_larger_than_a_segment_gets_one_of_its_size(
+    directory: Directory, tmp_path: Path
+) -> None:
+    """A whole book in one frame is no reason to stop; the next messages go on as before."""
+    probe = Probe()
+    loop = make(directory, tmp_path, probe, segment_bytes=65_536)
+    large = Frame(0, 7, 1, 0, 0, 0, bytes(1_000_000))
+    for message in (gone(1), large, gone(2)):
+        loop.take(message, None)
+    heard = [message for message in probe.heard[2:] if message.sender != probe.sender]
+    assert heard == [gone(1), gone(2)], "a frame is for venues"
+    kept = [decode(r.data) for path in segments(tmp_path / "probe") for r in read_inbox(path)]
+    assert [message for message in kept[2:] if message.sender != probe.sender] == [
+        gone(1),
+        large,
+        gone(2),
+    ]
 
 
 def test_an_order_is_in_the_journal_before_it_leaves(directory: Directory, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ import msgspec
 _FRAME = struct.Struct("<IIq")
 _LENGTH = struct.Struct("<I")
 _HEADER = struct.Struct("<8sqq8x")
+SEGMENT_SPARE = 4096  # what an inbox needs beside its one largest record
 _INBOX_MAGIC = b"COINBOX1"
 _JOURNAL_MAGIC = b"COJRNL01"
 _SNAPSHOT_MAGIC = b"COSNAP01"

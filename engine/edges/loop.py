@@ -25,7 +25,7 @@ from engine.component import Component
 from engine.config import EngineConfig
 from engine.edges.directory import ActorState, Counter, Directory, KillSwitchPage, Stage
 from engine.edges.gate import Gate
-from engine.edges.journal import JournalError, Segment, SegmentStart, prune
+from engine.edges.journal import SEGMENT_SPARE, JournalError, Segment, SegmentStart, prune
 from engine.edges.recovery import recover
 from engine.messages import (
     AnyMessage,
@@ -112,7 +112,7 @@ class ActorLoop:
             # The guard judges prices by the newest tops; for all others what happened is urgent.
             self.bus.market_first = any(c.kind == "risk" for c in self.host.components)
             self.bus.restore(pending)
-        self._begin_segment(pending_now=True)
+        self._begin_segment()
         self._own.append(Started(0, self.next_shell_sequence(), 0, self.epoch))
         self._kill_seen = self.kill_switch.on
         self._own.append(KillSwitch(0, self.next_shell_sequence(), 0, self._kill_seen))
@@ -273,7 +273,7 @@ class ActorLoop:
         """One message through the step, timed."""
         data = encode(message) if raw is None else raw
         if self._segment is None or not self._segment.room_for(data):
-            self._begin_segment()
+            self._begin_segment(need=len(data))
         page = self.page
         now_ns = self.directory.now_ns()
         if message.received_ns:
@@ -333,8 +333,8 @@ class ActorLoop:
         self._shell_sequence += 1
         return self._shell_sequence
 
-    def _begin_segment(self, pending_now: bool = False) -> None:
-        """Snapshot and a fresh inbox and journal; old segments beyond the limit go."""
+    def _begin_segment(self, need: int = 0) -> None:
+        """Snapshot, fresh inbox (`need` bytes at least) and journal; old ones beyond the limit go."""
         if self._segment is not None:
             self._segment.close()
         pending = [] if self.bus is None else self.bus.pending()
@@ -348,7 +348,7 @@ class ActorLoop:
                 pending,
                 self._shell_sequence,
             ),
-            self._settings.segment_bytes,
+            max(self._settings.segment_bytes, need + SEGMENT_SPARE),
         )
         self._part += 1
         self.page.add(Counter.SEGMENTS, 1)

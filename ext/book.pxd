@@ -11,9 +11,21 @@ cdef struct Batch:
     const int64_t* lots
     Py_ssize_t count
 
+cdef struct LogRows:
+    int64_t* rows
+    Py_ssize_t count    # numbers, five a row
+    Py_ssize_t room
+    bint lost           # there was no memory for a row
+
+cdef class Log:
+    cdef LogRows held
+
 cdef class Book:
     cdef Side bid
     cdef Side ask
+    cdef Log log
+    cdef LogRows* rows  # of the log, or NULL
+    cdef int64_t log_id
     cdef readonly Py_ssize_t levels_max
     cdef public int64_t sequence
 

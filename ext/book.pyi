@@ -7,6 +7,16 @@ from typing_extensions import Buffer
 BID: Final = 1
 ASK: Final = -1
 
+class Log:
+    """What happened to the books that write to it, in order, as rows of five int64.
+
+    A row is the book's number, a kind (CLEAR 1, LEVEL 2 or TRUNCATE 5), side, ticks and lots;
+    TRUNCATE has the depth for ticks. Books that are logged raise ValueError on batches.
+    """
+
+    def drain(self) -> bytes:
+        """All rows, native int64; the log is empty then. Raises MemoryError if any was lost."""
+
 class Book:
     """Both sides of one instrument's book and the venue's sequence number applied last."""
 
@@ -24,6 +34,8 @@ class Book:
 
         Of doubles the last wins. Raises ValueError or OverflowError and then changes nothing.
         """
+    def log_to(self, log: Log | None, number: int) -> None:
+        """Write what happens from here on to a log, under a number; None ends it."""
     def change(self, side: int, ticks: int, lots: int) -> None:
         """Set one level to `lots`, absolutely; 0 deletes it."""
     def add(self, side: int, ticks: int, delta_lots: int) -> None:

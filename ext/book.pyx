@@ -32,6 +32,7 @@ from cpython.buffer cimport (
 )
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint64_t, uintptr_t
+from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
 from ext.ladder cimport (
@@ -44,6 +45,11 @@ import sys
 
 BID = 1    # the side that buys
 ASK = -1   # the side that sells
+
+cdef enum:          # kinds of a log's rows, as the catalog stores them
+    CLEAR = 1
+    LEVEL = 2
+    TRUNCATE = 5
 
 cdef Py_ssize_t TOP_MAX = 1 << 32      # levels a side that a caller may ask of top_bytes
 cdef bytes MAGIC = b"BOOK"
@@ -119,6 +125,46 @@ cdef int refuse(int outcome, Py_ssize_t levels_max) except -1:
     raise MemoryError("no memory for the book's levels")
 
 
+cdef int note(LogRows* log, int64_t number, int kind, int side, int64_t ticks, int64_t lots) noexcept nogil:
+    """Append a row; where there is no memory for it, remember that."""
+    cdef Py_ssize_t room
+    cdef void* rows
+    if log.count + 5 > log.room:
+        room = 2 * log.room if log.room else 5 * 1024
+        rows = realloc(log.rows, room * sizeof(int64_t))
+        if rows is NULL:
+            log.lost = True
+            return 0
+        log.rows, log.room = <int64_t*>rows, room
+    cdef int64_t* row = log.rows + log.count
+    row[0], row[1], row[2], row[3], row[4] = number, kind, side, ticks, lots
+    log.count += 5
+    return 0
+
+
+@cython.final
+cdef class Log:
+    """What happened to the books that write to it, in order, as rows of five int64.
+
+    A row is the book's number, a kind (CLEAR, LEVEL or TRUNCATE), side, ticks and lots; TRUNCATE
+    has the depth for ticks. Only `clear`, `change`, `truncate` and the readers of ext.decode are
+    logged; what replaces or changes sides in batches raises ValueError on a book that is.
+    """
+
+    def __dealloc__(self):
+        free(self.held.rows)
+
+    def drain(self):
+        """All rows as bytes, native int64; the log is empty then. MemoryError if any was lost."""
+        if self.held.lost:
+            raise MemoryError("no memory for a row of the log")
+        cdef bytes out = PyBytes_FromStringAndSize(
+            <char*>self.held.rows, self.held.count * sizeof(int64_t)
+        )
+        self.held.count = 0
+        return out
+
+
 @cython.final
 cdef class Book:
     """Both sides of one instrument's book and the venue's sequence number applied last."""
@@ -138,14 +184,23 @@ cdef class Book:
             return BAD_TICKS
         if lots < 0:
             return BAD_LOTS
+        if self.rows is not NULL:
+            note(self.rows, self.log_id, LEVEL, side, ticks, lots)
         if side == 1:
             return put(&self.bid, ticks, lots, self.levels_max)
         if side == -1:
             return put(&self.ask, -ticks, lots, self.levels_max)
         return BAD_SIDE
 
+    def log_to(self, Log log, int64_t number):
+        """Write what happens from here on to a log, under a number; None ends it."""
+        self.log, self.log_id = log, number
+        self.rows = NULL if log is None else &log.held
+
     cdef int replace_sides(self, Side* bid, Side* ask) except -1:
         """Take over two finished sides, or raise and leave them to the caller."""
+        if self.rows is not NULL:
+            raise ValueError("a logged book is changed level by level")
         if bid.levels > self.levels_max or ask.levels > self.levels_max:
             refuse(BOOK_FULL, self.levels_max)
         release(&self.bid)
@@ -157,6 +212,8 @@ cdef class Book:
 
     cdef int put_batches(self, Batch* bids, Batch* asks) except -1:
         """Apply both sides' batches whole, or raise with the book as it was."""
+        if self.rows is not NULL:
+            raise ValueError("a logged book is changed level by level")
         cdef Side bid, ask
         cdef int outcome
         cdef Py_ssize_t limit = self.levels_max
@@ -257,6 +314,8 @@ cdef class Book:
 
     def clear(self):
         """Forget all levels and the sequence number; the memory is kept."""
+        if self.rows is not NULL:
+            note(self.rows, self.log_id, CLEAR, 0, 0, 0)
         empty(&self.bid)
         empty(&self.ask)
         self.sequence = 0
@@ -265,6 +324,8 @@ cdef class Book:
         """Keep the best `depth` levels a side; returns how many were forgotten."""
         if depth <= 0:
             raise ValueError(f"depth: above 0, not {depth}")
+        if self.rows is not NULL:
+            note(self.rows, self.log_id, TRUNCATE, 0, depth, 0)
         return keep_best(&self.bid, depth) + keep_best(&self.ask, depth)
 
     @property

@@ -28,6 +28,7 @@ from engine.messages import (
     VenueStatus,
 )
 from engine.orders.lifecycle import FINAL
+from engine.viewer import Viewer
 from engine.views import (
     BalanceView,
     BookView,
@@ -39,7 +40,6 @@ from engine.views import (
     RefusalView,
     RiskView,
     VenueView,
-    Viewer,
 )
 
 LIVE_KEPT = 1000  # each ends by a message; one whose end was never heard must not stay for ever

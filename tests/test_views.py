@@ -21,7 +21,8 @@ from engine.messages import (
     Reason,
     VenueStatus,
 )
-from engine.views import View, Viewer
+from engine.viewer import Viewer
+from engine.views import View
 from tests.streams import SECOND, depth, event, fill, intent, market, opportunity
 
 MARKET = market(lots=("0.001", "0.01"))

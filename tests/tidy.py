@@ -27,6 +27,7 @@ LEVELS: tuple[tuple[int, tuple[str, ...]], ...] = (
             "engine/venues/*",
             "engine/orders/*",
             "engine/views.py",
+            "engine/viewer.py",
         ),
     ),
     (

@@ -1,0 +1,192 @@
+"""Messages as people and programs are shown them: every view is made here and nowhere else."""
+
+from engine.instruments import Instrument, Instruments
+from engine.messages import (
+    BUY,
+    Depth,
+    Fill,
+    Opportunity,
+    OrderEvent,
+    OrderRefused,
+    PnL,
+    PositionUpdate,
+    Reason,
+    VenueStatus,
+)
+from engine.units import format_decimal
+from engine.views import (
+    BalanceView,
+    BookView,
+    FillView,
+    Level,
+    OpportunityView,
+    OrderView,
+    PnLView,
+    PositionView,
+    RefusalView,
+    VenueView,
+)
+
+
+def side_name(side: int) -> str:
+    """'buy' or 'sell'."""
+    return "buy" if side == BUY else "sell"
+
+
+class Viewer:
+    """Turns messages into views; knows the instruments and which venues are simulated."""
+
+    def __init__(self, instruments: Instruments, bots: dict[int, str]) -> None:
+        self._instruments = instruments
+        self._bots = bots
+
+    def venue_of(self, instrument: int) -> int:
+        """The venue an instrument is traded on."""
+        return self._instruments[instrument].venue
+
+    def book(self, depth: Depth, levels: int, simulated: bool) -> BookView:
+        """A depth's best levels."""
+        instrument = self._instruments[depth.instrument]
+        numbers = memoryview(depth.pairs).cast("q").tolist()
+        half = 2 * depth.levels
+
+        def side(start: int) -> list[Level]:
+            return [
+                Level(
+                    price=instrument.ticks_to_price(numbers[at]),
+                    quantity=instrument.lots_to_quantity(numbers[at + 1]),
+                )
+                for at in range(start, start + 2 * min(levels, depth.levels), 2)
+                if numbers[at + 1]
+            ]
+
+        return BookView(
+            venue=self._instruments.venues[instrument.venue],
+            symbol=instrument.symbol,
+            state=depth.state.name,
+            bids=side(0),
+            asks=side(half),
+            received_ns=depth.received_ns,
+            simulated=simulated,
+        )
+
+    def opportunity(self, seen: Opportunity, lifetime_ns: int | None) -> OpportunityView:
+        """An opportunity, live or ended."""
+        buy, sell = (
+            self._instruments[seen.buy_instrument],
+            self._instruments[seen.sell_instrument],
+        )
+        venues = self._instruments.venues
+        return OpportunityView(
+            number=seen.opportunity,
+            symbol=buy.symbol,
+            buy_venue=venues[buy.venue],
+            buy_price=buy.ticks_to_price(seen.buy_ticks),
+            sell_venue=venues[sell.venue],
+            sell_price=sell.ticks_to_price(seen.sell_ticks),
+            quantity=buy.lots_to_quantity(seen.buy_lots),
+            profit=format_decimal(seen.profit, buy.quote_decimals),
+            profit_asset=buy.quote,
+            seen_ns=seen.received_ns,
+            lifetime_ms=None if lifetime_ns is None else lifetime_ns / 1e6,
+            simulated=True,
+        )
+
+    def order(self, event: OrderEvent) -> OrderView:
+        """An order by its last event."""
+        instrument = self._instruments[event.instrument]
+        return OrderView(
+            client_order_id=event.client_order_id,
+            bot=self._bots.get(event.bot, str(event.bot)),
+            venue=self._instruments.venues[event.venue],
+            symbol=instrument.symbol,
+            side=side_name(event.side),
+            price=instrument.ticks_to_price(event.ticks),
+            quantity=instrument.lots_to_quantity(event.lots),
+            filled=instrument.lots_to_quantity(event.filled_lots),
+            state=event.state.name,
+            reason="" if not event.reason else event.reason.name,
+            simulated=True,
+        )
+
+    def fill(self, fill: Fill) -> FillView:
+        """A fill."""
+        instrument = self._instruments[fill.instrument]
+        decimals = self._instruments.decimals(fill.fee_asset)
+        return FillView(
+            trade_id=fill.trade_id,
+            client_order_id=fill.client_order_id,
+            venue=self._instruments.venues[fill.venue],
+            symbol=instrument.symbol,
+            side=side_name(fill.side),
+            price=instrument.ticks_to_price(fill.ticks),
+            quantity=instrument.lots_to_quantity(fill.lots),
+            fee=format_decimal(fill.fee, decimals),
+            fee_asset=fill.fee_asset,
+            maker=fill.maker,
+            simulated=True,
+        )
+
+    def refusal(self, refused: OrderRefused) -> RefusalView:
+        """A refusal; what it names may be no instrument at all."""
+        known = 0 <= refused.instrument < len(self._instruments)
+        instrument = self._instruments[refused.instrument] if known else None
+        return RefusalView(
+            client_order_id=refused.client_order_id,
+            bot=self._bots.get(refused.bot, str(refused.bot)),
+            symbol="?" if instrument is None else instrument.symbol,
+            rule=refused.reason.name,
+            limit=_measure(instrument, refused.reason, refused.limit),
+            value=_measure(instrument, refused.reason, refused.value),
+        )
+
+    def position(self, update: PositionUpdate) -> PositionView:
+        """A position."""
+        base, quote = (self._instruments.decimals(a) for a in (update.base, update.quote))
+        return PositionView(
+            base=update.base,
+            quote=update.quote,
+            quantity=format_decimal(update.quantity, base),
+            cost=format_decimal(update.cost, quote),
+            realised=format_decimal(update.realised, quote),
+            fees=format_decimal(update.fees, quote),
+            simulated=True,
+        )
+
+    def balance(self, venue: int, asset: str, total: int) -> BalanceView:
+        """A balance."""
+        amount = format_decimal(total, self._instruments.decimals(asset))
+        name = self._instruments.venues[venue]
+        return BalanceView(venue=name, asset=asset, total=amount, simulated=True)
+
+    def pnl(self, pnl: PnL) -> PnLView:
+        """Profit and loss."""
+        decimals = self._instruments.decimals(pnl.quote)
+        return PnLView(
+            quote=pnl.quote,
+            realised=format_decimal(pnl.realised, decimals),
+            unrealised=format_decimal(pnl.unrealised, decimals),
+            fees=format_decimal(pnl.fees, decimals),
+            equity=format_decimal(pnl.equity, decimals),
+            simulated=True,
+        )
+
+    def venue(self, status: VenueStatus) -> VenueView:
+        """A venue's status."""
+        counted = {
+            name: getattr(status, name) for name in VenueView.__struct_fields__ if name != "venue"
+        }
+        return VenueView(venue=self._instruments.venues[status.venue], **counted)
+
+
+def _measure(instrument: Instrument | None, rule: Reason, value: int) -> str:
+    """A refusal's limit or value as people write it; counts, ns and basis points stay numbers."""
+    if instrument is None:
+        return str(value)
+    if rule in (Reason.ORDER_NOTIONAL, Reason.MIN_NOTIONAL):
+        return format_decimal(value, instrument.quote_decimals)
+    if rule is Reason.POSITION:
+        return format_decimal(value, instrument.base_decimals)
+    if rule is Reason.ORDER_LOTS:
+        return instrument.lots_to_quantity(value)
+    return instrument.ticks_to_price(value) if rule is Reason.OFF_GRID else str(value)

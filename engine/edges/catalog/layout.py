@@ -93,7 +93,29 @@ class Columns(NamedTuple):
 
     def cut(self, start: int, stop: int) -> "Columns":
         """Rows start..stop, without a copy."""
-        return Columns(*(column[start:stop] for column in self))
+        return self.take(slice(start, stop))
+
+    def take(self, rows: "slice | npt.NDArray[np.intp]") -> "Columns":
+        """The rows of a slice, or those of an index array, in its order."""
+        return Columns(
+            self.ts_ns[rows],
+            self.kind[rows],
+            self.side[rows],
+            self.ticks[rows],
+            self.lots[rows],
+            self.last[rows],
+        )
+
+    def insert(self, places: Int64s, events: "Columns") -> "Columns":
+        """Other events put in, each before the row of its place."""
+        return Columns(
+            np.insert(self.ts_ns, places, events.ts_ns),
+            np.insert(self.kind, places, events.kind),
+            np.insert(self.side, places, events.side),
+            np.insert(self.ticks, places, events.ticks),
+            np.insert(self.lots, places, events.lots),
+            np.insert(self.last, places, events.last),
+        )
 
 
 def columns(ts_ns: Any, kind: Any, side: Any, ticks: Any, lots: Any, last: Any) -> Columns:
@@ -106,8 +128,8 @@ def columns(ts_ns: Any, kind: Any, side: Any, ticks: Any, lots: Any, last: Any) 
         np.ascontiguousarray(lots, np.int64),
         np.ascontiguousarray(last, np.int8),
     )
-    lengths = {name: column.shape for name, column in zip(SCHEMA.names, made, strict=True)}
-    if len(set(lengths.values())) != 1 or made.ts_ns.ndim != 1:
+    lengths = [np.shape(column) for column in made]
+    if len(set(lengths)) != 1 or made.ts_ns.ndim != 1:
         raise CatalogError(f"columns of one length are expected, not {lengths}")
     return made
 
@@ -179,7 +201,9 @@ def day_of(ts_ns: int) -> str:
 
 def day_start_ns(day: str) -> int:
     """Midnight UTC of a day YYYY-MM-DD in ns; raises ValueError on another text."""
-    since = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    since = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC) - datetime(
+        1970, 1, 1, tzinfo=UTC
+    )
     return since.days * NS_A_DAY
 
 

@@ -1,14 +1,11 @@
 """Reads events of any span and any number of series, merged by time, in bounded memory.
 
-Each series is read a row group at a time. A step of the merge takes from every series what lies
-before the earliest end of a block that is still followed by more, so nothing that comes later can
-belong before it; what was taken is joined and sorted once, stably: at equal times the series stand
-in the order of venue and symbol, and within one in the order of their files. As all events of a
-frame have one time, a frame stays in one piece.
+Each series is read a row group at a time. At equal times the series stand in the order of venue and
+symbol, and within one in the order of their files. A grid belongs to a file: a symbol that its
+venue moved to another grid is read on, as another source.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +20,6 @@ from engine.edges.catalog.layout import (
     Grid,
     Part,
     Source,
-    concatenated,
     day_of,
     day_parts,
     open_part,
@@ -31,9 +27,9 @@ from engine.edges.catalog.layout import (
     series,
     time_text,
 )
+from engine.edges.catalog.merging import TIME_MAX, Feed, Piece, merge
 
 BATCH_ROWS = 65_536
-TIME_MAX = 2**63 - 1
 
 
 class Batch(NamedTuple):
@@ -103,50 +99,21 @@ def blocks(parts: Sequence[Part], start_ns: int = 0, end_ns: int = TIME_MAX) -> 
                 row += held.num_rows
 
 
-class _Series:
-    """One series being read: the rows loaded and not yet taken."""
-
-    def __init__(self, parts: list[Part], start_ns: int, end_ns: int, table: list[Source]) -> None:
-        self.pieces: list[tuple[int, Columns]] = []
-        self.last_ns = -1
-        self.done = False
-        self._blocks = blocks(parts, start_ns, end_ns)
-        self._table = table
-
-    def load(self) -> None:
-        """One block more; checks that it does not go back in time."""
-        block = next(self._blocks, None)
-        if block is None:
-            self.done = True
-            return
-        times = block.events.ts_ns
-        if int(times[0]) < self.last_ns or (times[1:] < times[:-1]).any():
+def _pieces(parts: list[Part], start_ns: int, end_ns: int, table: list[Source]) -> Iterator[Piece]:
+    """One series' rows; enters its sources into the table, and checks that time goes on."""
+    last_ns = -1
+    for part, grid, row, events in blocks(parts, start_ns, end_ns):
+        times = events.ts_ns
+        if int(times[0]) < last_ns or (times[1:] < times[:-1]).any():
             raise CatalogError(
-                f"{block.part.path}: time goes backwards after {time_text(self.last_ns)} -- "
-                "`orchestrator catalog verify` tells where"
+                f"{part.path}: time goes backwards from row {row} on, after "
+                f"{time_text(max(last_ns, 0))} -- `orchestrator catalog verify` tells how to mend it"
             )
-        self.last_ns = int(times[-1])
-        source = Source(block.part.venue, block.part.symbol, block.grid)
-        if source not in self._table:
-            self._table.append(source)
-        self.pieces.append((self._table.index(source), block.events))
-
-    def ready(self) -> None:
-        """Load until some rows are surely before all that follow, or nothing follows."""
-        while not self.done and (not self.pieces or self.last_ns == self.pieces[0][1].ts_ns[0]):
-            self.load()
-
-    def take(self, bound_ns: int) -> list[tuple[int, Columns]]:
-        """The loaded rows before a time; they are gone afterwards."""
-        taken, kept = [], []
-        for number, events in self.pieces:
-            stop = int(np.searchsorted(events.ts_ns, bound_ns))
-            if stop:
-                taken.append((number, events.cut(0, stop)))
-            if stop < events.rows:
-                kept.append((number, events.cut(stop, events.rows)))
-        self.pieces = kept
-        return taken
+        last_ns = int(times[-1])
+        source = Source(part.venue, part.symbol, grid)
+        if source not in table:
+            table.append(source)
+        yield Piece(table.index(source), events)
 
 
 def stream(
@@ -166,7 +133,7 @@ def stream(
     if batch_rows < 1:
         raise CatalogError(f"batch_rows is {batch_rows}: at least 1 is expected")
     table: list[Source] = []
-    readers = []
+    feeds = []
     for venue, symbol, days in series(root, tuple(venues), tuple(symbols)):
         parts = [
             part
@@ -175,46 +142,26 @@ def stream(
             for part in day_parts(folder, venue, symbol)
         ]
         if parts:
-            readers.append(_Series(parts, start_ns, end_ns, table))
-    while readers:
-        for reader in readers:
-            reader.ready()
-        bound_ns = min((r.last_ns for r in readers if not r.done), default=TIME_MAX)
-        taken = [piece for reader in readers for piece in reader.take(bound_ns)]
-        readers = [reader for reader in readers if reader.pieces or not reader.done]
-        if taken:
-            yield from _batches(taken, tuple(table), batch_rows)
+            feeds.append(Feed(_pieces(parts, start_ns, end_ns, table)))
+    for merged in merge(feeds):
+        start = 0
+        for stop in _cuts(merged.events, batch_rows):
+            yield Batch(merged.events.cut(start, stop), merged.source[start:stop], tuple(table))
+            start = stop
 
 
 def _last_day(end_ns: int) -> str:
     return "9999-12-31" if end_ns == TIME_MAX else day_of(end_ns)
 
 
-def _batches(
-    taken: list[tuple[int, Columns]], sources: tuple[Source, ...], batch_rows: int
-) -> Iterator[Batch]:
-    """The pieces sorted by time, cut where frames end."""
-    events = concatenated([piece for _, piece in taken])
-    numbers = np.array([number for number, _ in taken], dtype=np.int32)
-    source = np.repeat(numbers, [piece.rows for _, piece in taken])
-    if len(taken) > 1:
-        order = np.argsort(events.ts_ns, kind="stable")
-        events = Columns(*(column.take(order) for column in events))
-        source = source.take(order)
-    start = 0
-    for stop in _cuts(events, batch_rows):
-        yield Batch(events.cut(start, stop), source[start:stop], sources)
-        start = stop
-
-
 def _cuts(events: Columns, batch_rows: int) -> Iterator[int]:
-    """Where the batches end: after the last frame that is whole within `batch_rows`."""
+    """Where the batches end: at frames' ends, in as few shares of one size as there can be."""
     start, rows = 0, events.rows
-    ends: npt.NDArray[np.intp] | None = None
+    ends = np.flatnonzero(events.last) + 1 if rows > batch_rows else np.array([rows])
     while rows - start > batch_rows:
-        if ends is None:
-            ends = np.flatnonzero(events.last) + 1
-        place = int(np.searchsorted(ends, start + batch_rows, side="right"))
+        left = rows - start
+        share = -(-left // -(-left // batch_rows))
+        place = int(np.searchsorted(ends, start + share, side="right"))
         if place and ends[place - 1] > start:
             start = int(ends[place - 1])
         else:
@@ -240,8 +187,3 @@ def structs(
         ):
             event = Event(ts_ns, source, kind, side, ticks, lots, last == 1)
             yield event, sources[source]
-
-
-def frames(events: Columns) -> Iterator[tuple[int, int]]:
-    """Start and stop of each whole frame of a series' rows."""
-    yield from pairwise([0, *(np.flatnonzero(events.last) + 1).tolist()])

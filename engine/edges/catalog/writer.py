@@ -6,9 +6,10 @@ nothing behind. A live recorder writes unstaged: what was flushed is there after
 """
 
 import os
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -56,7 +57,9 @@ class _Series:
         self.recent: list[Columns] = []  # small ones, joined now and then: an array costs 100 bytes
         self.rows = 0
         self.last_ns = -1
-        self.open_ns = -1  # the time of a frame whose last event has not come; -1 where none is open
+        self.open_ns = (
+            -1
+        )  # the time of a frame whose last event has not come; -1 where none is open
         self.own: set[Path] = set()
 
     @property
@@ -99,7 +102,7 @@ class EventWriter:
         self._series: dict[tuple[str, str], _Series] = {}
         self._files: list[_Staged] = []
 
-    def __enter__(self) -> "EventWriter":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -193,7 +196,7 @@ class EventWriter:
         rest = events.cut(whole, events.rows)
         days = events.ts_ns[:whole] // NS_A_DAY
         edges = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), whole]
-        for start, stop in zip(edges, edges[1:], strict=False):
+        for start, stop in pairwise(edges):
             if start < stop:
                 self._write_day(known, events.cut(start, stop))
         known.put_back(rest)

@@ -152,7 +152,7 @@ def _joined(path: Path, bars: Bars) -> tuple[Bars, int]:
                 f"there and {other[row]} now -- delete the file to take the new ones"
             )
     fresh = bars.take(~known)
-    joined = Bars(*(np.concatenate(pair) for pair in zip(held, fresh, strict=True)))  # type: ignore[arg-type]  # one type a column
+    joined = Bars(*(np.concatenate(pair) for pair in zip(held, fresh, strict=True)))
     return joined.take(np.argsort(joined.ts_ns, kind="stable")), fresh.rows
 
 

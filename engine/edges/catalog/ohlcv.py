@@ -26,8 +26,9 @@ def import_ohlcv(
     """Store the candles of one file; how many were new.
 
     `symbol` names the series of a file that holds one; `quote` is what the closes of many coins
-    are in, each stored as COIN/QUOTE. Raises CatalogError naming file, line, column, value and
-    mend, and then stores nothing.
+    are in, each stored as COIN/QUOTE. Raises ImportRefused naming file, line, column, value and mend,
+    and then stores nothing; CatalogError where a series contradicts what is stored of it, which
+    leaves that series as it was.
     """
     interval_ns(interval)
     table = _read(path)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from engine.edges.catalog.bars import bar_series, read_month
 from engine.edges.catalog.layout import (
     BUY,
     EVENTS,
@@ -97,6 +98,10 @@ def verify(root: Path, say: Callable[[str], None] = lambda _: None) -> Verdict:
         replay = _Replay(walk)
         for folder in days:
             _day(walk, replay, folder, venue, symbol)
+    for bars in bar_series(root):
+        for path in bars.files:
+            walk.files += 1
+            _candles(walk, path)
     return Verdict(tuple(walk.findings), walk.files, walk.rows, walk.frames, walk.trades)
 
 
@@ -184,6 +189,25 @@ def _rows(walk: _Walk, path: Path, row: int, events: Columns, before_ns: int, da
 
 def _other_day(times: Int64s) -> str:
     return f"belongs to another day ({day_of(max(int(times[-1]), 0))})"
+
+
+def _candles(walk: _Walk, path: Path) -> None:
+    """The rules of a month's candles."""
+    try:
+        bars = read_month(path)
+    except CatalogError as error:
+        problem, _, mend = str(error).removeprefix(f"{path}: ").partition(" -- ")
+        walk.find(path, -1, problem, mend)
+        return
+    months = bars.ts_ns.astype("datetime64[ns]").astype("datetime64[M]").astype(str)
+    rules = (
+        (np.diff(bars.ts_ns, prepend=-1) <= 0, "time does not rise"),
+        (months != path.stem, "belongs to another month"),
+        (bars.high < bars.low, "its high is below its low"),
+    )
+    for broken, problem in rules:
+        rows = np.flatnonzero(broken).tolist()
+        walk.each(path, rows, problem, "delete the file and fetch its month again")
 
 
 class _Replay:

@@ -137,7 +137,7 @@ def _fetch(
             rows: list[list[Any]] = exchange.fetch_ohlcv(
                 symbol, interval, asked.start_ns // NS_A_MS, page
             )
-        except ccxt.NetworkError as error:
+        except ccxt.OperationFailed as error:  # the network, a rate limit, a moment's fault
             if attempt == TRIES:
                 raise _failed(exchange, symbol, asked, f"failed {TRIES} times: {error}") from error
             time.sleep(pause_s * 2 ** (attempt - 1))

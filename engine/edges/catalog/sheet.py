@@ -5,7 +5,7 @@ converted a block at a time by Arrow; only where that fails is a block searched 
 the first one that is wrong.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
 from engine.edges.catalog.layout import Grid, ImportRefused, Int64s
-from engine.units import UnitError, parse_decimal, split_decimal
+from engine.units import OffGridError, UnitError, parse_decimal, split_decimal
 
 BLOCK_BYTES = 4 << 20
 PLACES_MAX = 18
@@ -44,39 +44,29 @@ class Sheet(NamedTuple):
             f"{self.path}: line {self.line + row}, column {column}, value {value!r} -- {mend}"
         )
 
-    def _first(self, column: str, wrong: Callable[[str], bool]) -> int:
-        for row, value in enumerate(self.table.column(column).to_pylist()):
-            if wrong(value):
-                return row
-        raise AssertionError(f"{self.path}: nothing wrong in {column}")
-
-    def decimals(self, column: str, places: int) -> Int64s:
+    def decimals(self, column: str, places: int, grid: str = "") -> Int64s:
         """Values times 10 ** places, exactly; raises ImportRefused on what is none or does not fit."""
         try:
-            exact = self.text(column).cast(pa.decimal128(38, places))
-            return whole(exact)
+            return whole(self.text(column).cast(pa.decimal128(38, places)))
         except (pa.ArrowException, OverflowError) as error:
-            failed = error
-
-        def wrong(value: str) -> bool:
+            cause = error
+        for row, value in enumerate(self.table.column(column).to_pylist()):
             try:
                 parse_decimal(value, places)
-            except UnitError:
-                return True
-            return False
-
-        row = self._first(column, wrong)
-        mend = f"a decimal number of at most {places} places is expected ({failed})"
-        raise self.refuse(row, column, mend)
+            except OffGridError as error:
+                grid = grid or f"{places} decimal places"
+                raise self.refuse(row, column, _off(grid)) from error
+            except UnitError as error:
+                raise self.refuse(row, column, f"a decimal number is expected: {error}") from error
+        raise ImportRefused(f"{self.path}: column {column}: {cause} -- fetch the file again")
 
     def steps(self, column: str, step: str) -> Int64s:
         """Values in whole steps of a grid; raises ImportRefused on what lies between two."""
         digits, places = split_decimal(step)
-        units = self.decimals(column, places)
+        units = self.decimals(column, places, step)
         off = units % digits != 0
         if off.any():
-            mend = f"it is off the grid of {step}: name the instrument's own tick and lot size"
-            raise self.refuse(int(np.argmax(off)), column, mend)
+            raise self.refuse(int(np.argmax(off)), column, _off(step))
         return units // digits
 
     def integers(self, column: str) -> Int64s:
@@ -105,6 +95,10 @@ class Sheet(NamedTuple):
             return places
         self.decimals(column, PLACES_MAX)
         return PLACES_MAX
+
+
+def _off(grid: str) -> str:
+    return f"it is off the grid of {grid}: name the instrument's own tick and lot size"
 
 
 def whole(exact: pa.Array) -> Int64s:

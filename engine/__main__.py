@@ -16,6 +16,7 @@ import typer
 
 from engine.config import Config, ConfigError
 from engine.edges import doctor as doctor_checks
+from engine.edges.catalog import commands as catalog_commands
 from engine.edges.directory import KillSwitchPage
 from engine.edges.runs import (
     CurrentRun,
@@ -30,6 +31,7 @@ app = typer.Typer(
     help="CryptoOrchestrator: an actor-based execution engine. This version trades simulated "
     "markets only.",
 )
+app.add_typer(catalog_commands.app, name="catalog")
 StateDir = Annotated[str, typer.Option(help="The state_dir of the engine's configuration.")]
 VERSION = "0.1.0"
 

@@ -8,13 +8,12 @@ import msgspec
 from actors.launch import Launch
 from engine.config import Config
 from engine.edges.directory import Counter, open_page
-from engine.edges.replaying import counts_in
 from engine.runtime import HostState
-from engine.venues.counts import Counts
+from engine.venue import VenueState
 
 
-def play_in_cluster(config: Config, text: str) -> tuple[Path, list[Counts]]:
-    """Play to the end and stop; the run's folder and each venue's counts."""
+def play_in_cluster(config: Config, text: str) -> tuple[Path, list[VenueState]]:
+    """Play to the end and stop; the run's folder and each venue's state."""
     launch = Launch(config, text)
     try:
         launch.start()
@@ -24,7 +23,7 @@ def play_in_cluster(config: Config, text: str) -> tuple[Path, list[Counts]]:
         launch.drain()
         snapshots = launch.stop_actors()
         return launch.folder, [
-            _counts(snapshots, launch, number) for number in launch.topology.of_kind("venue")
+            _state(snapshots, launch, number) for number in launch.topology.of_kind("venue")
         ]
     finally:
         launch.close()
@@ -40,6 +39,6 @@ def _ended(launch: Launch) -> bool:
     return ended >= len(launch.config.venues)
 
 
-def _counts(snapshots: dict[str, bytes], launch: Launch, number: int) -> Counts:
+def _state(snapshots: dict[str, bytes], launch: Launch, number: int) -> VenueState:
     host = msgspec.msgpack.decode(snapshots[launch.topology.actor(number)], type=HostState)
-    return counts_in(host.components[launch.topology.name(number)])
+    return msgspec.msgpack.decode(host.components[launch.topology.name(number)], type=VenueState)

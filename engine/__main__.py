@@ -86,6 +86,24 @@ def run(
 
 
 @app.command()
+def record(
+    config: Path,
+    duration: Annotated[str, typer.Option("--for", help="End by itself: 30s, 5m, 1h.")] = "",
+    to: Annotated[Path | None, typer.Option(help="A folder that is not there yet.")] = None,
+) -> None:
+    """Watch a configuration's venues and keep every frame, raw and as a catalog of events."""
+    from actors.api.serving import serve_api
+    from engine.edges.record import run_record
+
+    parsed, text = _load(config)
+    if to is not None and to.exists():
+        raise Refused(f"--to {to}: it is there already; a recording begins with an empty folder")
+    seconds = parse_duration(duration) if duration else None
+    _check_machine(parsed, cluster=False)
+    raise typer.Exit(run_record(parsed, text, seconds, to, serve_api))
+
+
+@app.command()
 def backtest(
     config: Path,
     duration: Annotated[str, typer.Option("--for", help="Simulated time.")] = "60s",
@@ -104,9 +122,10 @@ def replay(
     speed: Annotated[float, typer.Option(help="1 is as recorded, 0 as fast as possible.")] = 0.0,
 ) -> None:
     """Play a capture or tape through the engine, or run a run's folder again and compare."""
+    from engine.edges.capture import split_name
     from engine.edges.replaying import replay_path
 
-    if not path.exists():
+    if not split_name(path)[0].exists():
         raise Refused(f"{path}: there is no such file or folder")
     if runtime == "solo":
         from engine.edges.solo import play_in_solo as play

@@ -15,9 +15,16 @@ from typing import NamedTuple
 
 import msgspec
 
+CONNECTED = 10  # kinds beside those of `Frame`: what happened to a connection
+DISCONNECTED = 11
+
 
 class CapturedFrame(NamedTuple):
-    """One frame: when it was received (ns), on which connection, and what it answers if it does."""
+    """One frame: when it was received (ns), on which connection, and what it answers if it does.
+
+    `kind` is that of `engine.messages.Frame`, or says that the connection opened or was lost, and
+    then `about` says why.
+    """
 
     at_ns: int
     connection: int

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.config import Config, VenueConfig
-from engine.edges.capture import CapturedFrame, read_capture
+from engine.edges.capture import CONNECTED, DISCONNECTED, CapturedFrame, read_capture
 from engine.edges.directory import Counter
 from engine.edges.loop import ActorLoop
 from engine.edges.venue_edges import VenueEdges
 from engine.edges.venue_http import AskError, VenueHttp
 from engine.edges.venue_socket import VenueSocket
-from engine.messages import AnyMessage, Connected, Frame, Reason
+from engine.messages import AnyMessage, Connected, Disconnected, Frame, Reason
 from engine.venue import Venue
 from engine.venues.handler import UNREADABLE, Endpoint
 
@@ -42,7 +42,6 @@ class ReplayFeed:
     async def _play(self) -> None:
         loop = self._loop
         event_loop = asyncio.get_running_loop()
-        loop.inject(Connected(0, loop.next_shell_sequence(), 0, self.venue, 0))
         begin = event_loop.time()
         first_ns: int | None = None
         for number, frame in enumerate(self._frames):
@@ -56,20 +55,22 @@ class ReplayFeed:
                 await asyncio.sleep(0)
             if loop.stopping.is_set():
                 return
-            now_ns = loop.directory.now_ns()
-            loop.inject(
-                Frame(
-                    0,
-                    loop.next_shell_sequence(),
-                    now_ns,
-                    self.venue,
-                    frame.connection,
-                    frame.kind,
-                    frame.payload,
-                    frame.about,
-                )
-            )
+            if number == 0 and frame.kind != CONNECTED:
+                self._give(CapturedFrame(frame.at_ns, 0, CONNECTED, "", b""))
+            self._give(frame)
             self.frames += 1
+
+    def _give(self, frame: CapturedFrame) -> None:
+        """Put what was recorded into the inbox, as if it happened now."""
+        loop, venue, connection = self._loop, self.venue, frame.connection
+        number, now_ns = loop.next_shell_sequence(), loop.directory.now_ns()
+        if frame.kind == CONNECTED:
+            loop.inject(Connected(0, number, 0, venue, connection))
+        elif frame.kind == DISCONNECTED:
+            loop.inject(Disconnected(0, number, 0, venue, connection, frame.about))
+        else:
+            kind, payload, about = frame.kind, frame.payload, frame.about
+            loop.inject(Frame(0, number, now_ns, venue, connection, kind, payload, about))
 
 
 class Feeds:
@@ -102,7 +103,11 @@ class Feeds:
 
 
 def frames_of(path: Path, venue: str) -> Iterator[CapturedFrame]:
-    """A recording's frames: a raw capture, or one venue's part of a tape (a Parquet file)."""
+    """A recording's frames: a capture, one venue's raw files, or its part of a tape (Parquet)."""
+    if path.is_dir():
+        from engine.edges.raw_recording import read_recording  # Arrow loads only where it is needed
+
+        return read_recording(path)
     if path.suffix != ".parquet":
         return read_capture(path)
     from engine.edges.tape import read_tape_frames  # Arrow loads only where a tape is read

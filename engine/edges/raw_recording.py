@@ -34,6 +34,7 @@ class RawWriter:
     def __init__(self, folder: Path, file_bytes: int = FILE_BYTES, file_s: float = FILE_S) -> None:
         self.frames = 0
         self.bytes = 0
+        self.files = 0
         self._folder = folder
         self._limits = (file_bytes, file_s)
         self._codec = pa.Codec("zstd", compression_level=3)
@@ -78,6 +79,7 @@ class RawWriter:
         self._folder.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._file = os.open(self._folder / f"{at_ns:020d}{SUFFIX}", flags, 0o644)
+        self.files += 1
         self._written = 0
         self._begun = time.monotonic()
 

@@ -15,12 +15,13 @@ from engine.config import Config, ConfigError, instruments_of, parse
 from engine.edges.capture import CaptureError
 from engine.edges.capture_contents import Capture, describe
 from engine.edges.journal import JournalError
+from engine.edges.recordings import digests, is_recording, read_digests, recorded_config
 from engine.edges.verification import ActorVerdict, verify_run
 from engine.units import split_decimal
 from engine.venue import VenueState
 from engine.venues.counts import Counts
 
-Play = Callable[[Config, str], tuple[Path, list[Counts]]]
+Play = Callable[[Config, str], tuple[Path, list[VenueState]]]
 
 
 def capture_config(path: Path, speed: float) -> str:
@@ -69,17 +70,20 @@ def _assets(capture: Capture) -> dict[str, int]:
 def replay_path(path: Path, play: Play, speed: float) -> int:
     """See the module; `play` is the runtime. 0 when everything agrees; prints what was verified."""
     try:
-        if path.is_dir():
+        if path.is_dir() and not is_recording(path):
             return _verify_folder(path)
-        if path.suffix == ".parquet":
+        if path.is_dir():
+            text = msgspec.toml.encode(msgspec.to_builtins(recorded_config(path, speed))).decode()
+        elif path.suffix == ".parquet":
             text = tape_config(path, speed)
         else:
             text = capture_config(path, speed)
         config = parse(text, str(path))
         started = time.monotonic()
-        folder, counts = play(config, text)
-        _print_counts(config, counts, time.monotonic() - started)
-        return _verify_folder(folder)
+        folder, states = play(config, text)
+        _print_counts(config, [state.counts for state in states], time.monotonic() - started)
+        same = _same_books(config, states, path)
+        return _verify_folder(folder) or (0 if same else 1)
     except (CaptureError, ConfigError, JournalError) as error:
         sys.stderr.write(f"orchestrator: {error}\n")
         return 2
@@ -114,9 +118,18 @@ def _print_counts(config: Config, counts: list[Counts], elapsed_s: float) -> Non
         )
 
 
-def counts_in(snapshot: bytes) -> Counts:
-    """A venue's counts out of its component's snapshot."""
-    return msgspec.msgpack.decode(snapshot, type=VenueState).counts
+def _same_books(config: Config, states: list[VenueState], path: Path) -> bool:
+    """Whether the books are those at a recording's end, byte for byte; says so."""
+    recorded = read_digests(path) if path.is_dir() else []
+    if not recorded:
+        return True
+    found = digests(config, states)
+    for before, now in zip(recorded, found, strict=True):
+        if before != now:
+            sys.stdout.write(f"  DIFFERS: {before} was recorded, {now} was played\n")
+    words = "byte for byte those" if found == recorded else "NOT those"
+    sys.stdout.write(f"{len(found)} books: {words} at the end of the recording\n")
+    return found == recorded
 
 
 def _verify_folder(folder: Path) -> int:

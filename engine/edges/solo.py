@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 import uvloop
 
 from engine.assembly import SOLO_ACTOR, build_all, solo_topology
@@ -32,8 +33,7 @@ from engine.edges.runs import (
 )
 from engine.ledger import Ledger
 from engine.monitor import Monitor
-from engine.venue import Venue
-from engine.venues.counts import Counts
+from engine.venue import Venue, VenueState
 
 DRAIN_TIMEOUT_S = 10.0
 POLL_S = 0.05
@@ -175,8 +175,14 @@ def _say(folder: Path, error: str, quiet: bool, comparison: Comparison | None) -
     return 0 if quiet and not error and (comparison is None or comparison.holds) else 1
 
 
-def play_in_solo(config: Config, text: str) -> tuple[Path, list[Counts]]:
-    """Play the configuration's recordings in this process; the folder and the venues' counts."""
+def venue_states(solo: SoloRun) -> list[VenueState]:
+    """The venues' states, in the configuration's order."""
+    venues = [c for c in solo.loop.host.components if isinstance(c, Venue)]
+    return [msgspec.msgpack.decode(venue.snapshot(), type=VenueState) for venue in venues]
+
+
+def play_in_solo(config: Config, text: str) -> tuple[Path, list[VenueState]]:
+    """Play the configuration's recordings in this process; the folder and the venues' states."""
     tune_process()
     solo = SoloRun(config, text)
 
@@ -188,4 +194,4 @@ def play_in_solo(config: Config, text: str) -> tuple[Path, list[Counts]]:
         uvloop.run(solo.serve(None, look))
     finally:
         solo.close()
-    return solo.folder, [c.counts for c in solo.loop.host.components if isinstance(c, Venue)]
+    return solo.folder, venue_states(solo)

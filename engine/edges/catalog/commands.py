@@ -155,7 +155,9 @@ def export_span(
 
 @app.command("import")
 def import_files(
-    form: Annotated[str, typer.Argument(help="lobster, tardis, gemini or ohlcv.")],
+    form: Annotated[
+        str, typer.Argument(help="capture, recording, lobster, tardis, gemini or ohlcv.")
+    ],
     files: list[Path],
     venue: Venue = "",
     symbol: Symbol = "",
@@ -163,9 +165,13 @@ def import_files(
     tick: Annotated[str, typer.Option(help="The tick size, where the files do not tell.")] = "",
     lot: Annotated[str, typer.Option(help="The lot size, where the files do not tell.")] = "",
     quote: Annotated[str, typer.Option(help="What closes of many coins are in.")] = "USD",
+    closed: Annotated[bool, typer.Option("--closed", help="Only a recording's old files.")] = False,
     root: Root = ROOT,
 ) -> None:
-    """Import the files of one symbol; a file at fault is named by line, column and value."""
+    """Import files of one symbol, captures, or recordings, which keep a catalog of their own.
+
+    A file at fault is named by line, column and value.
+    """
     from engine.edges.catalog.layout import CatalogError, Grid
 
     with _told():
@@ -174,7 +180,10 @@ def import_files(
         grid = Grid(tick, lot) if tick else None
         if grid and (problem := grid.problem()):
             raise CatalogError(f"--tick, --lot: {problem}")
-        rows = _importer(form, root, files, (venue, symbol), grid, (interval, quote))()
+        if form in ("capture", "recording"):
+            rows = _frames(form, root, files, closed)
+        else:
+            rows = _importer(form, root, files, (venue, symbol), grid, (interval, quote))()
     typer.echo(f"{rows:,} rows into {root}")
 
 
@@ -211,7 +220,27 @@ def _importer(
         if len(messages) != 1 or len(books) != 1 or len(files) != 2:
             raise CatalogError("lobster: one *_message_* and one *_orderbook_* file -- name a pair")
         return lambda: import_lobster(root, messages[0], books[0], venue or "NASDAQ", symbol)
-    raise CatalogError(f"{form}: lobster, tardis, gemini or ohlcv is expected")
+    raise CatalogError(f"{form}: capture, recording, lobster, tardis, gemini or ohlcv is expected")
+
+
+def _frames(form: str, root: Path, files: list[Path], closed: bool) -> int:
+    """Raw frames, through the venue that decodes them; raises CatalogError."""
+    from engine.config import ConfigError, parse
+    from engine.edges.capture import CaptureError, read_capture
+    from engine.edges.catalog.layout import CatalogError
+    from engine.edges.normalising import normalise_capture
+    from engine.edges.recordings import normalise_recording
+    from engine.edges.replaying import capture_config
+
+    try:
+        if form == "recording":
+            return sum(normalise_recording(path, closed) for path in files)
+        return sum(
+            normalise_capture(parse(capture_config(path, 0.0), str(path)), read_capture(path), root)
+            for path in files
+        )
+    except (CaptureError, ConfigError) as error:
+        raise CatalogError(str(error)) from error
 
 
 @app.command("download")

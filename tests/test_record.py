@@ -1,0 +1,234 @@
+"""What is recorded is what came: raw to the byte, played to the same books, as events too, after a kill too."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.edges.capture import CapturedFrame, CaptureError, read_capture
+from engine.edges.catalog.layout import Kind
+from engine.edges.catalog.reader import structs
+from engine.edges.catalog.verify import verify
+from engine.edges.journal import read_inbox, segments
+from engine.edges.normalising import normalise_capture
+from engine.edges.raw_recording import RawWriter, raw_files, read_recording
+from engine.edges.recordings import normalise_recording, raw_folder, recorded_config
+from engine.edges.replaying import capture_config
+from engine.messages import Frame, decode
+from ext.book import Book
+from tests.captures import config_of
+from tests.test_venues import as_frame, capture, play, venue_of
+
+FRAMES = st.lists(
+    st.builds(
+        CapturedFrame,
+        st.integers(0, 2**62),
+        st.integers(0, 3),
+        st.sampled_from([0, 1, 2, 10, 11]),
+        st.text(max_size=5),
+        st.binary(max_size=50),
+    ),
+    max_size=30,
+)
+
+
+@given(st.lists(FRAMES, max_size=5))
+def test_raw_files_give_back_what_was_put_in(tmp_path_factory, batches) -> None:  # type: ignore[no-untyped-def]
+    """Block by block, over several files."""
+    folder = tmp_path_factory.mktemp("raw")
+    writer = RawWriter(folder, file_bytes=200)
+    for place, batch in enumerate(batches):
+        for frame in batch:
+            writer.add(frame._replace(at_ns=place * 10**9 + frame.at_ns % 10**9))
+        writer.flush()
+    writer.close()
+    told = [f._replace(at_ns=p * 10**9 + f.at_ns % 10**9) for p, b in enumerate(batches) for f in b]
+    assert list(read_recording(folder)) == told
+    assert writer.frames == len(told)
+
+
+def some(count: int) -> list[CapturedFrame]:
+    """Frames that differ."""
+    return [CapturedFrame(n, 0, 0, "", f"frame {n}".encode() * 20) for n in range(count)]
+
+
+def test_a_file_cut_anywhere_opens_up_to_its_last_whole_block(tmp_path: Path) -> None:
+    """Whatever a crash left of the last block is passed over; before it nothing is lost."""
+    writer, whole = RawWriter(tmp_path), 0
+    for frame in some(30):
+        writer.add(frame)
+        if frame.at_ns % 10 == 9:
+            writer.flush()
+            whole = max(whole, raw_files(tmp_path)[0].stat().st_size) if frame.at_ns < 20 else whole
+    writer.close()
+    path = raw_files(tmp_path)[0]
+    data = path.read_bytes()
+    for end in range(whole, len(data)):
+        path.write_bytes(data[:end])
+        assert list(read_recording(tmp_path)) == some(20)
+    path.write_bytes(data)
+    assert list(read_recording(tmp_path)) == some(30)
+
+
+def test_a_spoilt_block_and_a_foreign_file_are_named(tmp_path: Path) -> None:
+    """A crash cannot make these: something else wrote here."""
+    writer = RawWriter(tmp_path)
+    for frame in some(20):
+        writer.add(frame)
+        if frame.at_ns == 9:
+            writer.flush()
+    writer.close()
+    path = raw_files(tmp_path)[0]
+    data = bytearray(path.read_bytes())
+    data[60] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CaptureError, match=r"\.frames: byte .*: the block is spoilt"):
+        list(read_recording(tmp_path))
+    path.write_bytes(b"something else altogether, long enough for a head")
+    with pytest.raises(CaptureError, match=r"\.frames: byte 0: not a recording"):
+        list(read_recording(tmp_path))
+
+
+# --- as events -------------------------------------------------------------------------------------
+
+
+def rebuilt(root: Path) -> dict[str, Book]:
+    """Every symbol's book, made of the catalog's events alone."""
+    books: dict[str, Book] = {}
+    for event, source in structs(root):
+        book = books.setdefault(source.symbol, Book())
+        match event.kind:
+            case Kind.CLEAR:
+                book.clear()
+            case Kind.LEVEL:
+                book.change(event.side, event.ticks, event.lots)
+            case Kind.TRUNCATE:
+                book.truncate(event.ticks)
+    return books
+
+
+@pytest.mark.parametrize("name", ["KRAKEN", "KUCOIN", "COINBASE", "BITFINEX", "BYBIT#BYBIT.ws.3"])
+def test_a_captures_events_give_the_venues_books(name: str, recorded: Path, tmp_path: Path) -> None:
+    """Levels, cuts and beginnings in the catalog end in the book that the venue has."""
+    path = capture(recorded, name)
+    config = config_of(path)
+    venue = venue_of(config)
+    play(venue, [as_frame(frame, n) for n, frame in enumerate(read_capture(path))])
+    events = normalise_capture(config, read_capture(path), tmp_path)
+    assert not verify(tmp_path).findings
+    books = rebuilt(tmp_path)
+    for number, entry in enumerate(config.instruments):
+        if venue.books[number].live:
+            book = venue.books[number].book
+            book.sequence = 0  # numbers are the protocol's, not the catalog's
+            assert books[entry.symbol].dump() == book.dump(), entry.symbol
+    trades = sum(1 for event, _ in structs(tmp_path) if event.kind == Kind.TRADE)
+    print(f"{name}: {events} events, {trades} trades")
+
+
+def test_files_one_by_one_give_the_events_of_all_at_once(recorded: Path, tmp_path: Path) -> None:
+    """Each raw file goes on where the one before ended; done again after a crash it is the same."""
+    path = capture(recorded, "OKX")
+    frames = list(read_capture(path))
+    folder = tmp_path / "recording"
+    folder.mkdir()
+    (folder / "config.toml").write_text(capture_config(path, 0.0))
+    writer = RawWriter(raw_folder(folder, "okx"), file_bytes=20_000)
+    for place, frame in enumerate(frames):
+        writer.add(frame)
+        if place % 20 == 19:
+            writer.flush()
+    writer.close()
+    assert len(raw_files(raw_folder(folder, "okx"))) > 3
+    assert normalise_recording(folder, closed_only=True) > 0
+    last = raw_files(raw_folder(folder, "okx"))[-1]
+    assert not last.with_suffix(".done").exists(), "the newest file is still being written"
+    normalise_recording(folder)
+    once = list(structs(folder / "catalog"))
+    last.with_suffix(".done").unlink()  # as if it had been killed before it said so
+    normalise_recording(folder)
+    assert list(structs(folder / "catalog")) == once
+    assert normalise_recording(folder) == 0
+    config = recorded_config(folder, 0.0)
+    normalise_capture(config, iter(frames), tmp_path / "whole")
+    assert list(structs(tmp_path / "whole")) == once
+    assert not verify(folder / "catalog").findings
+
+
+# --- the commands -----------------------------------------------------------------------------------
+
+
+def orchestrator(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """A command, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "engine", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def recording_of(recorded: Path, name: str, speed: float, folder: Path) -> Path:
+    """A configuration that plays a capture, for `record` to watch."""
+    config = folder / "config.toml"
+    config.write_text(capture_config(capture(recorded, name), speed))
+    return config
+
+
+@pytest.mark.parametrize("name", ["KRAKEN", "OKX", "BITFINEX"])
+def test_record_and_replay_end_in_the_same_books(name: str, recorded: Path, tmp_path: Path) -> None:
+    """Byte for byte of their snapshots; and the recording's catalog has no finding."""
+    config = recording_of(recorded, name, 0.0, tmp_path)
+    done = orchestrator("record", str(config), "--for", "3s", "--to", "made", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    frames = len(list(read_capture(capture(recorded, name))))
+    assert f"recorded {frames + 1:,} frames" in done.stdout, "each frame, and the connection"
+    again = orchestrator("replay", "made", "--runtime", "solo", folder=tmp_path)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "byte for byte those at the end of the recording" in again.stdout
+    assert not verify(tmp_path / "made" / "catalog").findings
+    there = orchestrator("record", str(config), "--to", "made", folder=tmp_path)
+    assert there.returncode == 2
+    assert "--to made: it is there already" in there.stderr
+
+
+def test_a_killed_recording_opens_and_lacks_at_most_its_last_second(
+    recorded: Path, tmp_path: Path
+) -> None:
+    """kill -9 in the middle: what the actor had taken in a second before is in the raw files."""
+    config = recording_of(recorded, "KRAKEN", 5.0, tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "engine", "record", str(config), "--to", "made"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+        stdout=subprocess.DEVNULL,
+    )
+    folder = raw_folder(tmp_path / "made", "kraken-v1")
+    deadline = time.monotonic() + 60
+    while sum(path.stat().st_size for path in raw_files(folder)) < 60_000:
+        assert time.monotonic() < deadline, "nothing was recorded"
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = [frame for frame in read_recording(folder) if frame.kind in (0, 1)]
+    run = next((tmp_path / "runs").glob("replay-*"))
+    taken = [decode(r.data) for path in segments(run / "solo") for r in read_inbox(path)]
+    frames = [message for message in taken if isinstance(message, Frame)]
+    assert [f.payload for f in kept] == [f.payload for f in frames[: len(kept)]]
+    print(f"{len(kept)} of {len(frames)} frames were in the raw files when it was killed")
+    lost_ns = frames[-1].received_ns - kept[-1].at_ns
+    assert lost_ns < 1_000_000_000
+    assert normalise_recording(tmp_path / "made") > 0
+    assert not verify(tmp_path / "made" / "catalog").findings
+    again = orchestrator("replay", "made", "--runtime", "solo", folder=tmp_path)
+    assert again.returncode == 0, again.stdout + again.stderr

@@ -27,36 +27,34 @@ class TrackedBook:
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
+        self.number = instrument.id
         self.book = Book()
         self.grid = Grid(*instrument.tick_parts, *instrument.lot_parts)
         self.state = BookState.SYNCING
         self.reason = Reason.NONE
+        self.live = False  # whether the book may be traded on
         self.finer = ("", "")  # the tick and lot that its frames were found to need, if finer
-
-    @property
-    def live(self) -> bool:
-        """Whether the book may be traded on."""
-        return self.state is BookState.LIVE
 
     def begin(self) -> None:
         """A snapshot follows: forget everything."""
         self.book.clear()
-        self.state = BookState.SYNCING
-        self.reason = Reason.NONE
+        self.lose(BookState.SYNCING, Reason.NONE)
 
     def settle(self) -> bool:
         """After a whole frame was applied: LIVE unless crossed; whether it is LIVE."""
-        if self.book.crossed:
+        return self.settle_as(self.book.crossed)
+
+    def settle_as(self, crossed: bool) -> bool:
+        """The same where it is known whether the book is crossed."""
+        if crossed:
             self.lose(BookState.CROSSED, Reason.CROSSED)
-            return False
-        self.state = BookState.LIVE
-        self.reason = Reason.NONE
-        return True
+        elif not self.live:
+            self.state, self.reason, self.live = BookState.LIVE, Reason.NONE, True
+        return self.live
 
     def lose(self, state: BookState, reason: Reason) -> None:
         """The book is not known to be right any more."""
-        self.state = state
-        self.reason = reason
+        self.state, self.reason, self.live = state, reason, False
 
     def move(self, instrument: Instrument) -> None:
         """The instrument has another grid now: the book begins anew on it."""
@@ -92,4 +90,5 @@ class TrackedBook:
         self.book.load(data.levels)
         self.state = data.state
         self.reason = data.reason
+        self.live = data.state is BookState.LIVE
         self.finer = data.finer

@@ -100,7 +100,9 @@ class Venue(Component):
         self._off_grid: dict[int, int] = {}
         self.lines = Lines(make_handler, instruments.of_venue(venue), config.redundancy)
         self._handler = self.lines.handler
-        self._display = Display(sender, self.next_sequence, config.depth_levels)
+        self._of_connection = self.lines.of_connection
+        self._serving = self.lines.serving
+        self._display = Display(self, config.depth_levels)
         timeout_ns = config.order_timeout_ms * MS
         desk = self.desk = Desk(sender, venue, self._handler, self.next_sequence, timeout_ns)
         self._takers: dict[type, Callable[[Any, int], Outputs]] = {
@@ -187,8 +189,9 @@ class Venue(Component):
     def _on_frame(self, frame: Frame, now_ns: int) -> Outputs:
         counts = self.counts
         counts.frames += 1
-        line = self.lines.of(frame.connection)
-        if line is None:
+        try:
+            line = self._of_connection[frame.connection]
+        except IndexError:
             counts.malformed += 1
             return NOTHING
         if frame.kind == FAILED:
@@ -196,13 +199,15 @@ class Venue(Component):
             return NOTHING
         line.heard_ns = now_ns
         try:
-            news = line.decode(frame)
+            news = line.handler.decode(frame, line.books)
         except Refused:
             counts.requests_failed += 1
             return NOTHING
         except Malformed:
             counts.malformed += 1
             return self._distrust(line, frame, now_ns)
+        if line.shared:
+            news = line.first_arrivals(news)
         if len(news) == 1:
             return self._on_news[type(news[0])](line, news[0], frame.received_ns, now_ns)
         outputs: list[AnyMessage] = []
@@ -223,9 +228,10 @@ class Venue(Component):
 
     def _book_changed(self, line: Line, news: BookNews, received_ns: int, now_ns: int) -> Outputs:
         number, check = news
-        self.counts.checked(check)
+        if check:
+            self.counts.checked(check)
         took_ns = line.mended(number, now_ns) if line.lost_ns else 0
-        if self.lines.serving[number] is not line:
+        if self._serving[number] is not line:
             if self.books[number].live:
                 return NOTHING
             self.lines.serve(line, number)
@@ -305,10 +311,8 @@ class Venue(Component):
         return (Trade(self.sender, self.next_sequence(), received_ns, *news),)
 
     def _balance(self, line: Line, news: BalanceNews, received_ns: int, now_ns: int) -> Outputs:
-        sequence = self.next_sequence()
-        return (
-            BalanceSeen(self.sender, sequence, received_ns, self.venue, news.asset, news.total),
-        )
+        stamp, asset, total = self.next_sequence(), news.asset, news.total
+        return (BalanceSeen(self.sender, stamp, received_ns, self.venue, asset, total),)
 
     # --- orders: see engine/orders/desk.py ----------------------------------------------------------
 

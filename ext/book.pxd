@@ -30,5 +30,6 @@ cdef class Book:
     cdef public int64_t sequence
 
     cdef int change_c(self, int side, int64_t ticks, int64_t lots) noexcept nogil
+    cdef bint crosses(self) noexcept nogil
     cdef int replace_sides(self, Side* bid, Side* ask) except -1
     cdef int put_batches(self, Batch* bids, Batch* asks) except -1

@@ -60,6 +60,8 @@ class Book:
     @property
     def ask_lots(self) -> int:
         """The best ask's quantity in lots; 0 without asks."""
+    def best(self) -> tuple[int, int, int, int]:
+        """Best bid, its lots, best ask, its lots; zeros for a side without levels."""
     @property
     def bid_count(self) -> int:
         """How many bid levels there are."""

@@ -9,10 +9,10 @@ order of their prices, away from it. So a search looks at the touch first and th
 the last level was put; it stays in a few cache lines, where a tree or a dict chases pointers.
 
 Dead slots. A deleted level leaves its slot behind with 0 lots. Most prices that go come back, and a
-new price beside a dead slot takes it over: on recorded Binance frames that spares most of the moves
+new price near a dead slot takes it over: on recorded Binance frames that spares most of the moves
 that a dense array makes. The touch is never dead; nothing that is read ever shows a dead slot.
 
-Worst case. Finding is O(log slots) anywhere. Inserting at the far end, with no dead slot beside it,
+Worst case. Finding is O(log slots) anywhere. Inserting at the far end, with no dead slot near it,
 moves every level between it and the touch, O(slots): two memmoves of 8 bytes a level. A side that is
 full of dead slots is swept, O(slots), before it grows. A shuffled snapshot is sorted,
 O(levels log levels).
@@ -192,6 +192,11 @@ cdef class Book:
             return put(&self.ask, -ticks, lots, self.levels_max)
         return BAD_SIDE
 
+    cdef bint crosses(self) noexcept nogil:
+        if self.bid.count == 0 or self.ask.count == 0:
+            return False
+        return best_ticks(&self.bid, 1) >= best_ticks(&self.ask, -1)
+
     def log_to(self, Log log, int64_t number):
         """Write what happens from here on to a log, under a number; None ends it."""
         self.log, self.log_id = log, number
@@ -348,6 +353,13 @@ cdef class Book:
         """Quantity of the best ask; 0 when nobody sells."""
         return best_lots(&self.ask)
 
+    def best(self):
+        """Best bid, its lots, best ask, its lots; zeros for a side without levels."""
+        return (
+            best_ticks(&self.bid, 1), best_lots(&self.bid),
+            best_ticks(&self.ask, -1), best_lots(&self.ask),
+        )
+
     @property
     def bid_count(self):
         """Levels on the bid side."""
@@ -361,9 +373,7 @@ cdef class Book:
     @property
     def crossed(self):
         """Whether the best bid reaches the best ask: the book is then not to be traded on."""
-        if self.bid.count == 0 or self.ask.count == 0:
-            return False
-        return best_ticks(&self.bid, 1) >= best_ticks(&self.ask, -1)
+        return self.crosses()
 
     def lots_at(self, int side, int64_t ticks):
         """Quantity that rests at one price; 0 when nothing does."""

@@ -38,6 +38,11 @@ class Grid:
         With `above`, a level's third field is its sequence number: one that is not above it is old
         and passed over, and so is a price of 0 (KuCoin).
         """
+    def both(self, book: Book, sequence: int, bids: Buffer, asks: Buffer, above: int = -1) -> bool:
+        """One difference of both sides, each as `pairs`; whether the book is crossed afterwards.
+
+        Raises OverflowError, with nothing changed, on a sequence beyond 64 bits.
+        """
     def sided(self, book: Book, json: Buffer) -> int:
         """Set levels of both sides from [["buy", price, quantity], ...]."""
     def objects(self, book: Book, side: int, json: Buffer, names: LevelNames) -> int:

@@ -17,6 +17,7 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from ext.book cimport Book
+from ext.ladder cimport CHANGED, Side, put
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
@@ -35,8 +36,27 @@ cdef extern from *:
         *value = ((chunk & 0x0000FFFF0000FFFFu) * 42949672960001u) >> 32;
         return 1;
     }
+
+    /* The first `places` (0 to 8) of eight digits as a number, if all behind them are zeros: most
+       venues write eight places, whatever their grid is, and dividing them away costs more than
+       reading them. */
+    static inline int eight_places(const char *text, int places, uint64_t *value) {
+        static const char zeros[9] = "00000000";
+        uint64_t chunk, zero;
+        char head[8];
+        memcpy(&chunk, text, 8);
+        memcpy(&zero, zeros, 8);
+        if (places < 8) {
+            if (chunk >> (8 * places) != zero >> (8 * places)) return 0;
+            if (places == 0) { *value = 0; return 1; }
+            chunk = (chunk << (8 * (8 - places))) | (zero >> (8 * places));
+        }
+        memcpy(head, &chunk, 8);
+        return eight_digits(head, value);
+    }
     """
     bint eight_digits(const char* text, uint64_t* value) nogil
+    bint eight_places(const char* text, int places, uint64_t* value) nogil
     bint mul_overflows "__builtin_mul_overflow"(int64_t, int64_t, int64_t*) nogil
 
 cdef enum:
@@ -47,13 +67,16 @@ cdef enum:
     NOT_LEVELS = 4
     NO_SUCH_LEVEL = 5     # the book itself refused: price 0, or no room
     PLACES_MAX = 18
+    QUICK_ROOM = 64       # more than a simple level's bytes
     DIGITS_MAX = 18       # significant digits that are read; 10 ** 18 fits an int64
 
 cdef int64_t[19] POWERS
+cdef uint64_t[19] POWERS_U
 cdef int _place
-POWERS[0] = 1
+POWERS[0] = POWERS_U[0] = 1
 for _place in range(1, 19):
     POWERS[_place] = POWERS[_place - 1] * 10
+    POWERS_U[_place] = POWERS_U[_place - 1] * 10
 
 
 class OffGrid(ValueError):
@@ -162,48 +185,82 @@ cdef int read(const char* text, Py_ssize_t size, const Step* step, int64_t* step
     return scale(value, exponent - fraction + zeros + step.places, step, steps)
 
 
-cdef int take_number(Text* json, const Step* step, Number* number) noexcept nogil:
-    """The JSON string or number at `json`, as steps; up to 18 digits without an exponent go fast."""
-    cdef const char* at = json.at
-    cdef const char* end = json.end
-    cdef bint quoted = at < end and at[0] == c'"'
-    cdef uint64_t value = 0
-    cdef uint64_t block
-    cdef unsigned char digit
-    cdef int digits = 0, whole = -1, wrong
-    at += quoted
-    number.text = at
-    number.size = 0
-    while at < end:
-        digit = <unsigned char>at[0] - c"0"
-        if digit <= 9:
-            value = value * 10 + digit
-            digits += 1
-        elif at[0] == c"." and whole < 0:
-            whole = digits
-            if end - at > 8 and eight_digits(at + 1, &block):  # most venues write eight places
-                value = value * 100000000 + block
-                digits += 8
-                at += 8
-        else:
-            break
-        at += 1
-    if at < end and digits and digits <= DIGITS_MAX and at[0] != c"e" and at[0] != c"E":
-        number.size = at - number.text
-        wrong = scale(
-            <int64_t>value, step.places - (digits - whole if whole >= 0 else 0), step, &number.steps
-        )
-    else:
-        while at < end and at[0] != c'"' and at[0] != c"," and at[0] != c"]" and at[0] != c"}":
-            at += 1
-        number.size = at - number.text
-        wrong = read(number.text, number.size, step, &number.steps)
+cdef inline bint ends(const char* at, bint quoted) noexcept nogil:
+    """Whether a number ends here: at its quote, or at what may follow one without quotes."""
     if quoted:
-        if at == end or at[0] != c'"':
+        return at[0] == c'"'
+    return at[0] == c"," or at[0] == c"]" or at[0] == c"}" or <unsigned char>at[0] <= c" "
+
+
+cdef int take_slowly(Text* json, const char* at, const Step* step, Number* number) noexcept nogil:
+    """A number of any form, from its first digit on, with its closing quote if it has one."""
+    cdef bint quoted = at > json.at
+    cdef int wrong
+    number.text = at
+    while at < json.end and not ends(at, quoted):
+        at += 1
+    number.size = at - number.text
+    wrong = read(number.text, number.size, step, &number.steps)
+    if quoted:
+        if at == json.end or at[0] != c'"':
             return NOT_A_NUMBER
         at += 1
     json.at = at
     return wrong
+
+
+cdef inline int take_number(Text* json, const Step* step, Number* number) noexcept nogil:
+    """The JSON string or number at `json`, as steps; a string on the grid with few digits goes fast."""
+    cdef const char* at = json.at
+    cdef const char* end = json.end
+    cdef uint64_t value = 0
+    cdef uint64_t block
+    cdef unsigned char digit
+    cdef int power
+    cdef bint quoted = at < end and at[0] == c'"'
+    at += quoted
+    cdef const char* begin = at
+    cdef const char* point
+    while at < end:
+        digit = <unsigned char>at[0] - c"0"
+        if digit > 9:
+            break
+        value = value * 10 + digit
+        at += 1
+    # Up to here at most 9 digits: with 8 places and more they stay far below 2 ** 63.
+    if at == begin or at - begin > 9 or at >= end:
+        return take_slowly(json, begin, step, number)
+    power = step.places
+    if at[0] == c".":
+        point = at
+        at += 1
+        if end - at > 8 and step.places <= 8 and eight_places(at, step.places, &block):
+            value = value * POWERS_U[step.places] + block
+            at += 8
+            power = 0
+        else:
+            while at < end and at - point <= step.places:
+                digit = <unsigned char>at[0] - c"0"
+                if digit > 9:
+                    break
+                value = value * 10 + digit
+                at += 1
+            power = step.places - <int>(at - point - 1)
+            if at - begin > DIGITS_MAX:
+                return take_slowly(json, begin, step, number)
+    if at >= end or not ends(at, quoted) or power > 9:
+        return take_slowly(json, begin, step, number)
+    number.text = begin
+    number.size = at - begin
+    json.at = at + quoted
+    if power:
+        return scale(<int64_t>value, power, step, &number.steps)
+    if step.digits != 1:
+        if value % <uint64_t>step.digits:
+            return OFF_GRID
+        value //= <uint64_t>step.digits
+    number.steps = <int64_t>value
+    return FINE
 
 
 # --- JSON ------------------------------------------------------------------------------------------
@@ -277,6 +334,79 @@ cdef int side_of(const Text* word) noexcept nogil:
     if size == 4 and memcmp(word.at, b"sell", 4) == 0:
         return -1
     return 0
+
+
+# --- most frames: [["61737.63","0.25"],...] with no blank ----------------------------------------------
+
+cdef inline const char* quick_number(const char* at, const Step* step, int64_t* steps) noexcept nogil:
+    """A string's digits on the grid, behind its opening quote; NULL for whatever is less simple.
+
+    Reads at most 9 + 1 + 9 characters and one more.
+    """
+    cdef uint64_t value = 0, block
+    cdef unsigned char digit
+    cdef int digits = 0, places = step.places
+    while digits < 10:
+        digit = <unsigned char>at[digits] - c"0"
+        if digit > 9:
+            break
+        value = value * 10 + digit
+        digits += 1
+    if digits == 0 or digits == 10:
+        return NULL
+    at += digits
+    if at[0] == c".":
+        at += 1
+        if places <= 8 and eight_places(at, places, &block):
+            value = value * POWERS_U[places] + block
+            at += 8
+            places = 0
+        else:
+            while places:
+                digit = <unsigned char>at[0] - c"0"
+                if digit > 9:
+                    break
+                value = value * 10 + digit
+                at += 1
+                places -= 1
+    if at[0] != c'"':
+        return NULL
+    value *= POWERS_U[places]
+    if step.digits != 1:
+        if value % <uint64_t>step.digits:
+            return NULL
+        value //= <uint64_t>step.digits
+    steps[0] = <int64_t>value
+    return at + 1
+
+
+cdef Py_ssize_t quick_pairs(
+    Text* json, Side* side, int sign, Py_ssize_t limit, const Step* tick, const Step* lot
+) noexcept nogil:
+    """Apply levels as long as they are simple; how many. `json` then stands before the next level.
+
+    Never looks at a level that could reach the last QUICK_ROOM bytes, so it needs no bounds.
+    """
+    cdef const char* at = json.at
+    cdef const char* last = json.end - QUICK_ROOM
+    cdef const char* next
+    cdef int64_t ticks, lots
+    cdef Py_ssize_t count = 0
+    if tick.places > 9 or lot.places > 9:
+        return 0
+    while at < last and at[0] == c"[" and at[1] == c'"':
+        next = quick_number(at + 2, tick, &ticks)
+        if next is NULL or ticks == 0 or next[0] != c"," or next[1] != c'"':
+            break
+        next = quick_number(next + 2, lot, &lots)
+        if next is NULL or next[0] != c"]" or next[1] != c",":
+            break
+        if put(side, sign * ticks, lots, limit) != CHANGED:
+            break
+        at = next + 2
+        count += 1
+    json.at = at
+    return count
 
 
 # --- one level of each shape: FINE with side, price and quantity, or what was wrong -----------------
@@ -455,6 +585,11 @@ cdef class Grid:
                 many = take(&ahead, c"[")  # Bitfinex sends a single level bare
             if many:
                 take(&text, c"[")
+            if shape == PAIRS and book.rows is NULL and (side == 1 or side == -1):
+                count = quick_pairs(
+                    &text, &book.bid if side == 1 else &book.ask, side, book.levels_max,
+                    &self.tick, &self.lot,
+                )
             while True:
                 level.side = side
                 level.quantity.text = NULL
@@ -480,6 +615,14 @@ cdef class Grid:
         bad level; the ones before it are applied, so the caller gives the book up.
         """
         return self.levels(book, json, PAIRS if above < 0 else NUMBERED, side, above, NULL)
+
+    def both(self, Book book, int64_t sequence, bids, asks, int64_t above=-1) -> bool:
+        """One difference of both sides, each as `pairs`; whether the book is crossed afterwards."""
+        cdef int shape = PAIRS if above < 0 else NUMBERED
+        book.sequence = sequence
+        self.levels(book, bids, shape, 1, above, NULL)
+        self.levels(book, asks, shape, -1, above, NULL)
+        return book.crosses()
 
     def sided(self, Book book, json) -> int:
         """Set levels of both sides from [["buy", price, quantity], ...]; else as `pairs`."""

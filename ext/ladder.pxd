@@ -10,6 +10,7 @@ from libc.string cimport memcpy, memmove, memset
 
 cdef enum:
     WALK = 16              # levels searched one by one from the touch before bisecting
+    NEAR = 16              # slots each way that are searched for a dead one before any is moved
     CAPACITY_FIRST = 64    # levels a side has room for when its first one arrives
     DEAD_SHARE = 8         # a full side is swept when more than one slot in so many is dead
 
@@ -115,15 +116,37 @@ cdef inline void empty(Side* side) noexcept nogil:
     side.count = side.levels = side.hint = 0
 
 
+cdef inline void shift(
+    Side* side, Py_ssize_t to, Py_ssize_t begin, Py_ssize_t slots
+) noexcept nogil:
+    """Move some slots, dead ones too."""
+    if slots:
+        memmove(side.keys + to, side.keys + begin, slots * sizeof(int64_t))
+        memmove(side.lots + to, side.lots + begin, slots * sizeof(int64_t))
+
+
+cdef inline Py_ssize_t dead_near(const Side* side, Py_ssize_t index) noexcept nogil:
+    """The nearest dead slot to `index`, or -1: a few slots are moved sooner than all behind them."""
+    cdef Py_ssize_t away
+    for away in range(NEAR):
+        if index + away < side.count and side.lots[index + away] == 0:
+            return index + away
+        if index - 1 - away >= 0 and side.lots[index - 1 - away] == 0:
+            return index - 1 - away
+    return -1
+
+
 cdef inline int insert(
     Side* side, Py_ssize_t index, int64_t key, int64_t lots, Py_ssize_t limit
 ) noexcept nogil:
-    """A new level before slot `index`: into a dead slot beside it, or by moving those behind it."""
-    cdef Py_ssize_t behind
-    if index < side.count and side.lots[index] == 0:
-        pass
-    elif index > 0 and side.lots[index - 1] == 0:
+    """A new level before slot `index`: into a dead slot near it, or by moving all behind it."""
+    cdef Py_ssize_t behind, dead
+    dead = dead_near(side, index)
+    if dead >= index:
+        shift(side, index + 1, index, dead - index)
+    elif dead >= 0:
         index -= 1
+        shift(side, dead, dead + 1, index - dead)
     else:
         if side.count == side.capacity:
             behind = side.count - side.levels
@@ -132,10 +155,7 @@ cdef inline int insert(
                 index = find(side, key)
             elif reserve(side, side.count + 1, limit) != CHANGED:
                 return NO_MEMORY
-        behind = side.count - index
-        if behind:
-            memmove(side.keys + index + 1, side.keys + index, behind * sizeof(int64_t))
-            memmove(side.lots + index + 1, side.lots + index, behind * sizeof(int64_t))
+        shift(side, index + 1, index, side.count - index)
         side.count += 1
     side.keys[index] = key
     side.lots[index] = lots

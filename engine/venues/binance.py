@@ -6,14 +6,17 @@ https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams and
 https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from engine.books import TrackedBook
 from engine.messages import BUY, SELL, Frame
-from engine.venues.feed import DifferenceFeed, Link, Raw, trade
+from engine.venues.feed import FOLLOWS, GAP, OLD, DifferenceFeed, Link, Raw, trade
 from engine.venues.handler import Endpoint, Listing, News, Refused
+
+HEAD = 128  # an event's name stands within so many bytes
+WRAPPED = b'{"s'  # a combined stream's frame begins with the stream's name
 
 
 class _Diff(msgspec.Struct, gc=False):
@@ -125,18 +128,22 @@ class BinanceHandler(DifferenceFeed):
         answer = _SNAPSHOT(payload)
         return answer.lastUpdateId, answer.bids, answer.asks
 
-    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """See `Feed.read`."""
         payload = frame.payload
-        if b'"depthUpdate"' in payload[:128]:
-            diff = _WRAPPED_DIFF(payload).data if payload[:3] == b'{"s' else _DIFF(payload)
+        if payload.find(b'"depthUpdate"', 0, HEAD) >= 0:
+            diff = _WRAPPED_DIFF(payload).data if payload.startswith(WRAPPED) else _DIFF(payload)
             number = self.ids.get(diff.s)
             if number is None:
-                return []
+                return ()
             tracked = books[number]
-            link = self.link(diff, tracked.book.sequence, number)
+            last = tracked.book.sequence
+            before = diff.U - 1 if diff.pu < 0 else diff.pu  # spot has no pu
+            if before == last and tracked.live and not self._kept.fresh:
+                return self.settle_pairs(tracked, diff.u, diff.b, diff.a)  # nearly all go this way
+            link = self.link(diff, last, number)
             return self.difference(tracked, link, diff.u, payload, diff.b, diff.a)
-        event = _WRAPPED_EVENT(payload).data if payload[:3] == b'{"s' else _EVENT(payload)
+        event = _WRAPPED_EVENT(payload).data if payload.startswith(WRAPPED) else _EVENT(payload)
         if event.code or event.error:
             raise Refused(f"{event.msg or event.error}")
         number = self.ids.get(event.s)
@@ -148,8 +155,8 @@ class BinanceHandler(DifferenceFeed):
     def link(self, diff: _Diff, last: int, number: int) -> Link:
         """Where a difference belongs, by the ids of spot."""
         if diff.u <= last:
-            return Link.OLD
-        return Link.GAP if last + 1 < diff.U else Link.FOLLOWS
+            return OLD
+        return GAP if last + 1 < diff.U else FOLLOWS
 
     @staticmethod
     def read_listings(payload: bytes) -> Iterator[Listing]:
@@ -187,7 +194,7 @@ class BinanceFuturesHandler(BinanceHandler):
     def link(self, diff: _Diff, last: int, number: int) -> Link:
         """Where a difference belongs, by the ids of futures."""
         if diff.pu == last:
-            return Link.FOLLOWS
+            return FOLLOWS
         if self.fresh(number) and diff.U <= last <= diff.u:
-            return Link.FOLLOWS
-        return Link.OLD if diff.u <= last else Link.GAP
+            return FOLLOWS
+        return OLD if diff.u <= last else GAP

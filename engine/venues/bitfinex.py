@@ -86,20 +86,20 @@ class BitfinexHandler(Feed):
         self._kept.books = {c: n for c, n in self._kept.books.items() if n != instrument}
         return (*leave, _book(self.natives[instrument])), ""
 
-    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """See `Feed.read`."""
         if frame.payload[:1] == b"{":
             return self._event(_EVENT(frame.payload))
         parts = parts_of(frame.payload)
         if len(parts) < 3:
             raise Malformed(f"{len(parts)} parts in a channel's frame: no count of frames")
-        news = self._counted(_INT(parts[-1]), books)
+        news = list(self._counted(_INT(parts[-1]), books))
         if news and isinstance(news[0], OldNews):
             return news
         channel = _INT(parts[0])
         number = self._kept.books.get(channel)
         if number is not None:
-            return news + self._book(books[number], parts[1:-1])
+            return [*news, *self._book(books[number], parts[1:-1])]
         number = self._kept.trades.get(channel)
         if number is not None and parts[1] == Raw(b'"te"'):
             trade_id, _, amount, price = _TRADE(parts[2])
@@ -108,7 +108,7 @@ class BitfinexHandler(Feed):
             news.append(trade(books[number], side, price, size.lstrip("-"), str(trade_id)))
         return news
 
-    def _event(self, event: _Event) -> list[News]:
+    def _event(self, event: _Event) -> Sequence[News]:
         if event.event == "error":
             raise Refused(f"{event.msg}")
         number = self.ids.get(event.symbol)
@@ -118,7 +118,7 @@ class BitfinexHandler(Feed):
                 channels[event.chanId] = number
         return []
 
-    def _counted(self, count: int, books: Mapping[int, TrackedBook]) -> list[News]:
+    def _counted(self, count: int, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """All live books are lost where a frame is missing."""
         before, self._kept.last = self._kept.last, max(count, self._kept.last)
         if before == NONE_YET or count == before + 1:
@@ -127,7 +127,7 @@ class BitfinexHandler(Feed):
             return [OldNews(first) for first in list(self.natives)[:1]]
         return [lost(books[n], Reason.SEQUENCE_GAP) for n in self.natives if books[n].live]
 
-    def _book(self, tracked: TrackedBook, parts: Sequence[Raw]) -> list[News]:
+    def _book(self, tracked: TrackedBook, parts: Sequence[Raw]) -> Sequence[News]:
         head = bytes(parts[0])
         if head == b'"hb"':
             return []

@@ -4,7 +4,7 @@ A difference applies when its stamp is above the book's. Stamps do not count, so
 cannot be seen: what can be is a crossed book. Source: https://www.bitstamp.net/websocket/v2/
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -88,7 +88,7 @@ class BitstampHandler(DifferenceFeed):
         answer = _BOOK(payload)
         return int(answer.microtimestamp), answer.bids, answer.asks
 
-    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """See `Feed.read`."""
         message = _FRAME(frame.payload)
         if message.event == "bts:error":

@@ -4,15 +4,14 @@ A delta's u is the one before plus 1; a snapshot may come at any time and replac
 after the venue's restart). Source: https://bybit-exchange.github.io/docs/v5/websocket/public/orderbook
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from engine.books import TrackedBook
 from engine.messages import Frame, Reason
 from engine.venues.feed import Feed, Raw, lost, taker, trade
-from engine.venues.handler import Check, Endpoint, Listing, News, OldNews, Refused
-from ext.book import ASK, BID
+from engine.venues.handler import Endpoint, Listing, News, OldNews, Refused
 
 DEPTH = 200
 
@@ -100,7 +99,7 @@ class BybitHandler(Feed):
         topic = [f"orderbook.{DEPTH}.{self.natives[instrument]}"]
         return (_call("unsubscribe", topic), _call("subscribe", topic)), ""
 
-    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """See `Feed.read`."""
         message = _FRAME(frame.payload)
         if not message.success:
@@ -109,7 +108,7 @@ class BybitHandler(Feed):
             item = _BOOK(message.data)
             number = self.ids.get(item.s)
             if number is not None:
-                return [self._book(books[number], item, message.type == "snapshot")]
+                return self._book(books[number], item, message.type == "snapshot")
         elif message.topic.startswith("publicTrade."):
             return [
                 trade(books[self.ids[t.s]], taker(t.S), t.p, t.v, t.i)
@@ -118,20 +117,15 @@ class BybitHandler(Feed):
             ]
         return []
 
-    def _book(self, tracked: TrackedBook, item: _Book, whole: bool) -> News:
-        grid, book = tracked.grid, tracked.book
+    def _book(self, tracked: TrackedBook, item: _Book, whole: bool) -> Sequence[News]:
+        book = tracked.book
         if whole:
             tracked.begin()
         elif not tracked.live or item.u == book.sequence:
-            return OldNews(tracked.instrument.id)
+            return (OldNews(tracked.instrument.id),)
         elif item.u != book.sequence + 1:
-            return lost(tracked, Reason.SEQUENCE_GAP)
-
-        def apply() -> None:
-            grid.pairs(book, BID, item.b)
-            grid.pairs(book, ASK, item.a)
-
-        return self.settle(tracked, item.u, apply, Check.NONE)
+            return (lost(tracked, Reason.SEQUENCE_GAP),)
+        return self.settle_pairs(tracked, item.u, item.b, item.a)
 
     @staticmethod
     def read_listings(payload: bytes) -> Iterator[Listing]:

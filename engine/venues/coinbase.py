@@ -94,7 +94,7 @@ class CoinbaseHandler(Feed):
         native = [self.natives[instrument]]
         return (_call("unsubscribe", "level2", native), _call("subscribe", "level2", native)), ""
 
-    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """See `Feed.read`."""
         message = _FRAME(frame.payload)
         if message.type == "error":

@@ -5,7 +5,7 @@ seen is a crossed book. Advanced Trade (engine/venues/coinbase.py) numbers its f
 https://docs.cdp.coinbase.com/exchange/websocket-feed/channels#level2-batch-channel
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -13,7 +13,6 @@ from engine.books import TrackedBook
 from engine.messages import Frame
 from engine.venues.feed import EMPTY, Feed, Raw, taker, trade
 from engine.venues.handler import Check, Endpoint, Listing, News, OldNews, Refused
-from ext.book import ASK, BID
 
 
 class _Frame(msgspec.Struct, gc=False):
@@ -66,7 +65,7 @@ class CoinbaseExchangeHandler(Feed):
         native, channel = [self.natives[instrument]], ["level2_batch"]
         return (_call("unsubscribe", channel, native), _call("subscribe", channel, native)), ""
 
-    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """See `Feed.read`."""
         message = _FRAME(frame.payload)
         if message.type == "error":
@@ -82,12 +81,7 @@ class CoinbaseExchangeHandler(Feed):
             return [self.settle(tracked, 0, lambda: grid.sided(book, message.changes), Check.NONE)]
         if message.type == "snapshot":
             tracked.begin()
-
-            def apply() -> None:
-                grid.pairs(book, BID, message.bids)
-                grid.pairs(book, ASK, message.asks)
-
-            return [self.settle(tracked, 0, apply, Check.NONE)]
+            return self.settle_pairs(tracked, 0, message.bids, message.asks)
         if message.type == "match":  # the side is the maker's
             side = -taker(message.side)
             return [trade(tracked, side, message.price, message.size, str(message.trade_id))]

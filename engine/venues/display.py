@@ -3,31 +3,31 @@
 A message is made only where something changed. Depth comes first, since the scanner waits for it.
 """
 
-from collections.abc import Callable
-
 import msgspec
 
 from engine.books import TrackedBook
+from engine.component import Component
 from engine.messages import AnyMessage, BookState, BookStateChanged, BookTop, Depth
 
-LIVE = int(BookState.LIVE)
+LIVE = BookState.LIVE
 
-Top = tuple[int, int, int, int, int]
+Top = tuple[int, int, int, int]
 
 
 class DisplayState(msgspec.Struct, array_like=True):
-    """The whole state, for a snapshot: the last top and depth told of each book."""
+    """The whole state, for a snapshot: the top and depth that LIVE books were last shown with."""
 
     tops: dict[int, Top]
     depths: dict[int, bytes]
 
 
 class Display:
-    """Makes the messages of one venue's books. `stamp` gives the numbers of the component's own."""
+    """Makes the messages of one venue's books, numbered as `sender`'s own."""
 
-    def __init__(self, sender: int, stamp: Callable[[], int], levels: int) -> None:
-        self._sender = sender
-        self._stamp = stamp
+    def __init__(self, sender: Component, levels: int) -> None:
+        self._component = sender
+        self._sender = sender.sender
+        self._stamp = sender.next_sequence
         self._levels = levels
         self._tops: dict[int, Top] = {}
         self._depths: dict[int, bytes] = {}
@@ -35,35 +35,34 @@ class Display:
     def live(self, tracked: TrackedBook, received_ns: int, took_ns: int) -> tuple[AnyMessage, ...]:
         """What a LIVE book shows now; `took_ns` is how long it was not LIVE before."""
         number = tracked.instrument.id
-        book = tracked.book
-        pairs = book.top_bytes(self._levels)
+        levels, sender = self._levels, self._sender
+        pairs = tracked.book.top_bytes(levels)
         if pairs == self._depths.get(number):
             return ()
         self._depths[number] = pairs
-        sender, stamp = self._sender, self._stamp
-        depth = Depth(sender, stamp(), received_ns, number, BookState.LIVE, self._levels, pairs)
-        top = (LIVE, book.bid_ticks, book.bid_lots, book.ask_ticks, book.ask_lots)
+        component = self._component  # its counter is moved in place: this is the hottest of paths
+        stamp = component.sequence + 1
+        depth = Depth(sender, stamp, received_ns, number, LIVE, levels, pairs)
+        top = tracked.book.best()
         before = self._tops.get(number)
         if top == before:
+            component.sequence = stamp
             return (depth,)
+        component.sequence = stamp + 1
         self._tops[number] = top
-        _, bid, bid_lots, ask, ask_lots = top
-        shown = BookTop(
-            sender, stamp(), received_ns, number, BookState.LIVE, bid, bid_lots, ask, ask_lots
-        )
-        if before is None or before[0] != LIVE:
+        shown = BookTop(sender, stamp + 1, received_ns, number, LIVE, *top)
+        if before is None:
             return depth, shown, self._changed(tracked, received_ns, took_ns)
         return depth, shown
 
     def shows(self, number: int) -> bool:
         """Whether the book was last shown with prices."""
-        top = self._tops.get(number)
-        return top is not None and top[0] == LIVE
+        return number in self._tops
 
     def lost(self, tracked: TrackedBook, received_ns: int) -> tuple[AnyMessage, ...]:
         """A book that is not LIVE is shown without prices."""
         number, state, sender = tracked.instrument.id, tracked.state, self._sender
-        self._tops[number] = (int(state), 0, 0, 0, 0)
+        self._tops.pop(number, None)
         self._depths.pop(number, None)
         empty = bytes(32 * self._levels)
         return (

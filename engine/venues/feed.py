@@ -26,7 +26,6 @@ from engine.venues.handler import (
     TradeNews,
     WantedNews,
 )
-from ext.book import ASK, BID
 from ext.decode import OffGrid
 
 BUFFERED_MAX = 1000
@@ -55,14 +54,18 @@ class Feed:
     def __init__(self, instruments: Sequence[Instrument], natives: Mapping[int, str]) -> None:
         self.ids = {natives[instrument.id]: instrument.id for instrument in instruments}
         self.natives = {number: native for native, number in self.ids.items()}
+        # News of every frame is made once: what is hot makes no objects it can spare.
+        self.changed = {
+            number: tuple((BookNews(number, check),) for check in Check) for number in self.natives
+        }
 
     # --- what a subclass says of its exchange ---------------------------------------------------
 
-    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """A stream's frame."""
         raise NotImplementedError
 
-    def read_answer(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+    def read_answer(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """The answer of an HTTP request other than for listings."""
         return []
 
@@ -81,7 +84,7 @@ class Feed:
     def close(self) -> None:
         """See `Handler.close`."""
 
-    def decode(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+    def decode(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """See `Handler.decode`."""
         try:
             if frame.kind == 0:
@@ -113,6 +116,27 @@ class Feed:
         return [every[at : at + size] for at in range(0, len(every), size)]
 
     # --- books -----------------------------------------------------------------------------------
+
+    def settle_pairs(
+        self,
+        tracked: TrackedBook,
+        sequence: int,
+        bids: Raw,
+        asks: Raw,
+        check: Check = Check.NONE,
+        above: int = -1,
+    ) -> Sequence[News]:
+        """As `settle`, for levels that are pairs of both sides."""
+        try:
+            crossed = tracked.grid.both(tracked.book, sequence, bids, asks, above)
+        except OffGrid as error:
+            tracked.refine(error.of_price, error.text)
+            return (lost(tracked, Reason.OFF_GRID),)
+        except ValueError:
+            return (lost(tracked, Reason.MALFORMED),)
+        if (crossed or not tracked.live) and not tracked.settle_as(crossed):
+            return (LostNews(tracked.number, Reason.CROSSED),)
+        return self.changed[tracked.number][check]
 
     def settle(
         self, tracked: TrackedBook, sequence: int, apply: Callable[[], object], check: Check
@@ -164,6 +188,9 @@ class Link(Enum):
     GAP = "something is missing before it"
 
 
+OLD, FOLLOWS, GAP = Link.OLD, Link.FOLLOWS, Link.GAP
+
+
 class Kept(msgspec.Struct):
     """What a `DifferenceFeed` keeps between frames: differences that wait, books just begun."""
 
@@ -204,15 +231,16 @@ class DifferenceFeed(Feed):
 
     def difference(
         self, tracked: TrackedBook, link: Link, last: int, payload: bytes, bids: Raw, asks: Raw
-    ) -> list[News]:
+    ) -> Sequence[News]:
         """Take a difference whose last number is `last` by how it stands to the book."""
-        number = tracked.instrument.id
+        number = tracked.number
         if not tracked.live:
             return self._wait(number, payload)
-        if link is Link.FOLLOWS:
-            self._kept.fresh.discard(number)
-            return [self.settle(tracked, last, lambda: self.apply(tracked, bids, asks), Check.NONE)]
-        if link is Link.OLD:
+        if link is FOLLOWS:
+            if self._kept.fresh:
+                self._kept.fresh.discard(number)
+            return self.settle_pairs(tracked, last, bids, asks, Check.NONE, self.above(tracked))
+        if link is OLD:
             return [OldNews(number)]
         tracked.lose(BookState.BROKEN, Reason.SEQUENCE_GAP)
         reason = Reason.SEQUENCE_GAP
@@ -226,7 +254,7 @@ class DifferenceFeed(Feed):
         """Whether a book is as its snapshot made it."""
         return number in self._kept.fresh
 
-    def _wait(self, number: int, payload: bytes) -> list[News]:
+    def _wait(self, number: int, payload: bytes) -> Sequence[News]:
         waiting = self._kept.waiting.get(number)
         if waiting is None:
             self._kept.waiting[number] = [payload]
@@ -236,12 +264,11 @@ class DifferenceFeed(Feed):
         waiting.append(payload)
         return []
 
-    def apply(self, tracked: TrackedBook, bids: Raw, asks: Raw) -> None:
-        """Set both sides' levels; raises OffGrid or ValueError."""
-        tracked.grid.pairs(tracked.book, BID, bids)
-        tracked.grid.pairs(tracked.book, ASK, asks)
+    def above(self, tracked: TrackedBook) -> int:
+        """Where levels of differences are numbered one by one: the number that the book has."""
+        return -1
 
-    def read_answer(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+    def read_answer(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """The snapshot of the symbol that the request was about, and what waited for it."""
         _, _, tail = frame.about.partition(self.snapshot_mark)
         number = self.ids.get(tail.partition("&")[0])
@@ -252,13 +279,10 @@ class DifferenceFeed(Feed):
         if tracked.live and sequence <= tracked.book.sequence:
             return []  # asked twice, or late: the book is further on
         tracked.begin()
-        first = self.settle(
-            tracked, sequence, lambda: DifferenceFeed.apply(self, tracked, bids, asks), Check.NONE
-        )
-        if isinstance(first, LostNews):
-            return [first]
+        news: list[News] = [*self.settle_pairs(tracked, sequence, bids, asks)]
+        if not tracked.live:
+            return news
         self._kept.fresh.add(number)
-        news: list[News] = [first]
         for payload in self._kept.waiting.pop(number, ()):
             kept = Frame(0, 0, frame.received_ns, frame.venue, frame.connection, 0, payload)
             news += [n for n in self.read(kept, books) if not isinstance(n, OldNews)]

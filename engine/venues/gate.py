@@ -5,7 +5,7 @@ The first update to apply has U <= id + 1 <= u, every later one U = u before + 1
 https://www.gate.com/docs/developers/apiv4/ws/en/#changed-order-book-levels
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -100,7 +100,7 @@ class GateHandler(DifferenceFeed):
         answer = _SNAPSHOT(payload)
         return answer.id, answer.bids, answer.asks
 
-    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """See `Feed.read`."""
         message = _FRAME(frame.payload)
         if message.error is not None:

@@ -192,7 +192,7 @@ class Handler(Protocol):
     def resync(self, instrument: int, now_ns: int) -> tuple[tuple[bytes, ...], str]:
         """How to get a fresh snapshot: frames to send, and what to ask over HTTP ('' for none)."""
 
-    def decode(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+    def decode(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """Apply a frame and say what happened; raises Malformed with all books still in order."""
 
     @staticmethod

@@ -5,7 +5,7 @@ leading zeros. Symbols are BASE/QUOTE. Source:
 https://docs.kraken.com/api/docs/websocket-v2/book and /guides/spot-ws-book-v2
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -75,7 +75,7 @@ class KrakenHandler(Feed):
         symbol = [self.natives[instrument]]
         return (_call("unsubscribe", "book", symbol), _call("subscribe", "book", symbol)), ""
 
-    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """See `Feed.read`."""
         message = _FRAME(frame.payload)
         if not message.success:

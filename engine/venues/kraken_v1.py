@@ -6,7 +6,7 @@ that. After an update the book keeps the subscribed depth and no more: Kraken sa
 levels beyond. Source: https://docs.kraken.com/api/docs/guides/spot-ws-book-v1/
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -83,7 +83,7 @@ class KrakenV1Handler(Feed):
         book: dict[str, str | int] = {"name": "book", "depth": DEPTH}
         return (_event("unsubscribe", pair, book), _event("subscribe", pair, book)), ""
 
-    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """See `Feed.read`. Event objects (status, heartbeat) say nothing of books."""
         payload = frame.payload
         if payload[:1] == b"{":
@@ -105,7 +105,7 @@ class KrakenV1Handler(Feed):
             return list(_trades(books[instrument], parts[1]))
         return []
 
-    def _book(self, tracked: TrackedBook, depth: int, changes: list[_Book]) -> list[News]:
+    def _book(self, tracked: TrackedBook, depth: int, changes: list[_Book]) -> Sequence[News]:
         expected = changes[-1].checksum
         crc = int(expected) if expected else None
         whole = changes[0].asks_all != ABSENT or changes[0].bids_all != ABSENT

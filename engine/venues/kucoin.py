@@ -12,11 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from engine.books import TrackedBook
-from engine.instruments import Instrument
 from engine.messages import Frame
 from engine.venues.feed import DifferenceFeed, Link, Raw, taker, trade
 from engine.venues.handler import Endpoint, Listing, News, Refused
-from ext.book import ASK, BID
 
 
 class _Changes(msgspec.Struct, gc=False):
@@ -107,10 +105,6 @@ class KucoinHandler(DifferenceFeed):
     listings = "/api/v1/symbols"
     snapshot_mark = "symbol="
 
-    def __init__(self, instruments: Sequence[Instrument], natives: Mapping[int, str]) -> None:
-        super().__init__(instruments, natives)
-        self._above = -1
-
     @staticmethod
     def address(welcome: bytes) -> str:
         """Where to connect, with the token that the venue gave."""
@@ -138,7 +132,7 @@ class KucoinHandler(DifferenceFeed):
         body = _SNAPSHOT(payload).data
         return int(body.sequence), body.bids, body.asks
 
-    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """See `Feed.read`."""
         message = _FRAME(frame.payload)
         if message.type == "error":
@@ -154,7 +148,6 @@ class KucoinHandler(DifferenceFeed):
                 link = Link.OLD
             elif update.sequenceStart > last + 1:
                 link = Link.GAP
-            self._above = last
             changes = update.changes
             return self.difference(
                 tracked, link, update.sequenceEnd, frame.payload, changes.bids, changes.asks
@@ -167,10 +160,9 @@ class KucoinHandler(DifferenceFeed):
                 return [trade(tracked, side, match.price, match.size, match.tradeId)]
         return []
 
-    def apply(self, tracked: TrackedBook, bids: Raw, asks: Raw) -> None:
-        """See `DifferenceFeed.apply`: changes that the book has already are passed over."""
-        tracked.grid.pairs(tracked.book, BID, bids, self._above)
-        tracked.grid.pairs(tracked.book, ASK, asks, self._above)
+    def above(self, tracked: TrackedBook) -> int:
+        """See `DifferenceFeed.above`: changes that the book has already are passed over."""
+        return max(tracked.book.sequence, 0)
 
     @staticmethod
     def read_listings(payload: bytes) -> Iterator[Listing]:

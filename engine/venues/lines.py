@@ -10,7 +10,7 @@ import msgspec
 
 from engine.books import BookSnapshot, TrackedBook
 from engine.instruments import Instrument
-from engine.messages import BookState, Frame, Reason
+from engine.messages import BookState, Reason
 from engine.venues.handler import Handler, LostNews, News, OldNews, TradeNews
 
 ASK_FIRST_NS = 2_000_000_000
@@ -50,7 +50,7 @@ class Line:
         self.connections: list[int] = []
         self.heard_ns = 0
         self.lost_ns: dict[int, int] = {}
-        self._shared = shared
+        self.shared = shared
         self._asked: dict[int, Asked] = {}
         self._begun_ns: dict[int, int] = {}
         self._trades: dict[int, dict[str, None]] = {i.id: {} for i in instruments}
@@ -95,12 +95,9 @@ class Line:
                 gone.append(number)
         return gone
 
-    def decode(self, frame: Frame) -> list[News]:
-        """The news of a frame, without trades that another connection brought; raises Malformed."""
-        news = self.handler.decode(frame, self.books)
-        if self._shared:
-            return [self._unless_known(item) for item in news]
-        return news
+    def first_arrivals(self, news: Sequence[News]) -> Sequence[News]:
+        """The news of a shared line's frame without trades that another connection brought."""
+        return [self._unless_known(item) for item in news]
 
     def _unless_known(self, item: News) -> News:
         if type(item) is not TradeNews:
@@ -209,7 +206,7 @@ class Lines:
         self.all: list[Line] = []
         self.books: dict[int, TrackedBook] = {}
         self.serving: dict[int, Line] = {}
-        self._of_connection: list[Line] = []
+        self.of_connection: list[Line] = []
         streams = make_handler(instruments[:1]).endpoint.streams_per_connection
         size = max(1, streams // STREAMS_AN_INSTRUMENT)
         for at in range(0, max(1, len(instruments)), size):
@@ -220,7 +217,7 @@ class Lines:
             if not shared:
                 lines += [Line(make_handler(part), part, False) for _ in range(1, redundancy)]
             self.all += lines
-            self._of_connection += lines * redundancy if shared else lines
+            self.of_connection += lines * redundancy if shared else lines
             self.serving.update(dict.fromkeys(lines[0].books, lines[0]))
             self.books.update(lines[0].books)
 
@@ -232,7 +229,7 @@ class Lines:
     @property
     def connections(self) -> int:
         """How many connections feed the venue."""
-        return len(self._of_connection)
+        return len(self.of_connection)
 
     @property
     def connected(self) -> bool:
@@ -245,12 +242,12 @@ class Lines:
 
     def of(self, connection: int) -> Line | None:
         """The line that a connection feeds."""
-        known = 0 <= connection < len(self._of_connection)
-        return self._of_connection[connection] if known else None
+        known = 0 <= connection < len(self.of_connection)
+        return self.of_connection[connection] if known else None
 
     def connection_of(self, line: Line) -> int:
         """On which connection to ask for something of a line's."""
-        return line.connections[0] if line.connections else self._of_connection.index(line)
+        return line.connections[0] if line.connections else self.of_connection.index(line)
 
     def serve(self, line: Line, number: int) -> None:
         """From now on the book of this line is the one shown."""

@@ -14,9 +14,8 @@ from engine.books import TrackedBook
 from engine.instruments import Instrument
 from engine.messages import Frame, Reason
 from engine.venues.feed import Feed, Raw, lost, taker, trade
-from engine.venues.handler import Check, Endpoint, Listing, LostNews, News, OldNews, Refused
+from engine.venues.handler import Check, Endpoint, Listing, News, OldNews, Refused
 from ext import checksum
-from ext.book import ASK, BID
 
 UNCHAINED = -2  # captures of 2022 have no seqId yet
 
@@ -105,7 +104,7 @@ class OkxHandler(Feed):
         native = [self.natives[instrument]]
         return (_call("unsubscribe", "books", native), _call("subscribe", "books", native)), ""
 
-    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """See `Feed.read`."""
         if frame.payload == b"pong":
             return []
@@ -117,7 +116,8 @@ class OkxHandler(Feed):
             return []
         if message.arg.channel == "books":
             whole = message.action == "snapshot"
-            return [self._book(books[number], item, whole) for item in _BOOKS(message.data)]
+            items = _BOOKS(message.data)
+            return [news for item in items for news in self._book(books[number], item, whole)]
         if message.arg.channel == "trades":
             return [
                 trade(books[number], taker(t.side), t.px, t.sz, t.tradeId)
@@ -125,26 +125,21 @@ class OkxHandler(Feed):
             ]
         return []
 
-    def _book(self, tracked: TrackedBook, item: _Book, whole: bool) -> News:
+    def _book(self, tracked: TrackedBook, item: _Book, whole: bool) -> Sequence[News]:
         number = tracked.instrument.id
         if whole:
             tracked.begin()
         elif not tracked.live:
-            return OldNews(number)
+            return (OldNews(number),)
         elif item.seqId != UNCHAINED and item.prevSeqId != tracked.book.sequence:
-            return lost(tracked, Reason.SEQUENCE_GAP)
-        grid, book = tracked.grid, tracked.book
-
-        def apply() -> None:
-            grid.pairs(book, BID, item.bids)
-            grid.pairs(book, ASK, item.asks)
-
+            return (lost(tracked, Reason.SEQUENCE_GAP),)
         check = Check.VERIFIED if item.checksum else Check.MISSING
-        news = self.settle(tracked, item.seqId, apply, check)
-        right = item.checksum == 0 or isinstance(news, LostNews)
-        if right or item.checksum == checksum.okx(book, grid):
+        news = self.settle_pairs(tracked, item.seqId, item.bids, item.asks, check)
+        if item.checksum == 0 or not tracked.live:
             return news
-        return lost(tracked, Reason.CHECKSUM)
+        if item.checksum == checksum.okx(tracked.book, tracked.grid):
+            return news
+        return (lost(tracked, Reason.CHECKSUM),)
 
     @staticmethod
     def read_listings(payload: bytes) -> Iterator[Listing]:

@@ -144,7 +144,7 @@ class SimulatedHandler:
         """The exchange lists its markets nowhere: they are the configuration's."""
         return ""
 
-    def decode(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+    def decode(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """See `Handler.decode`."""
         try:
             message = _DECODER.decode(frame.payload)
@@ -168,7 +168,7 @@ class SimulatedHandler:
         except (*UNREADABLE, KeyError) as error:
             raise Malformed(str(error)) from error
 
-    def _book(self, message: _Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+    def _book(self, message: _Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         number = self._ids.get(message.symbol)
         if number is None:
             return []
@@ -193,7 +193,7 @@ class SimulatedHandler:
             return [LostNews(number, Reason.CROSSED)]
         return [BookNews(number, Check.NONE)]
 
-    def _trade(self, message: _Frame) -> list[News]:
+    def _trade(self, message: _Frame) -> Sequence[News]:
         number = self._ids.get(message.symbol)
         if number is None:
             return []
@@ -223,7 +223,7 @@ class SimulatedHandler:
             fill.fill_seq,
         )
 
-    def _order(self, message: _Frame) -> list[News]:
+    def _order(self, message: _Frame) -> Sequence[News]:
         instrument = self._instruments[self._ids[message.symbol]]
         filled = instrument.quantity_to_lots(message.filled)
         state = STATES[message.state]
@@ -232,14 +232,14 @@ class SimulatedHandler:
             reason = REASONS.get(message.reason, Reason.VENUE_REJECTED)
         return [OrderNews(message.client_id, state, filled, reason)]
 
-    def _query(self, message: _Frame) -> list[News]:
+    def _query(self, message: _Frame) -> Sequence[News]:
         if not message.found:
             return [QueryNews(message.client_id, False, OrderState.UNKNOWN, 0, message.ts)]
         instrument = self._instruments[self._ids[message.symbol]]
         filled = instrument.quantity_to_lots(message.filled)
         return [QueryNews(message.client_id, True, STATES[message.state], filled, message.ts)]
 
-    def _balances(self, balances: Mapping[str, str]) -> list[News]:
+    def _balances(self, balances: Mapping[str, str]) -> Sequence[News]:
         return [
             BalanceNews(asset, parse_decimal(total, self._decimals[asset]))
             for asset, total in balances.items()

@@ -12,13 +12,14 @@ import difflib
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import msgspec
 
 from engine.config import VenueConfig
 from engine.edges.ccxt_client import client_class, levels_of, redirected, trade_of
-from engine.messages import AnyMessage, Connected, Disconnected, Frame
+from engine.edges.venue_socket import Inbox
+from engine.messages import Connected, Disconnected, Frame
 from engine.venue import FAILED
 
 WAIT_FIRST_S = 0.1
@@ -28,20 +29,12 @@ OPENING_S = 15.0  # a book that did not come in this time is asked for anew
 PATIENCE_MAX_S = 600.0
 LISTINGS_S = 3600.0
 LEVELS_MIN = 50
-MANY = 5  # from here on the calls for many symbols are used, where the exchange has them
+MANY = 5  # from here on the call for many books is used, where the exchange has it
+NEVER = 1 << 30
+LOOK_S = 0.1
 
 _JSON = msgspec.json.Encoder()
 _WATCH = msgspec.json.Decoder(dict[str, str]).decode
-
-
-class Inbox(Protocol):
-    """The part of `ActorLoop` that this edge uses."""
-
-    def inject(self, message: AnyMessage) -> None:
-        """Take a message through the step now."""
-
-    def next_shell_sequence(self) -> int:
-        """The number of the next message put into this inbox."""
 
 
 class NotWatchable(Exception):
@@ -270,8 +263,9 @@ class _Session:
         symbols = self._listed()
         now = self._loop.time()
         self._seen = {symbol: _Seen(now) for symbol in symbols}
-        books = self._calls("watchOrderBook", symbols)
-        trades = self._calls("watchTrades", symbols)
+        books = self._calls("watchOrderBook", symbols, MANY)
+        # A call for all wakes for one symbol: a book is looked at again by `_look`, a trade is not.
+        trades = self._calls("watchTrades", symbols, NEVER)
         if not books:
             raise NotWatchable(f"ccxt's {client.id} streams no order books")
         if not trades:
@@ -295,14 +289,15 @@ class _Session:
             raise NotWatchable(f"{self._client.id} lists none of {', '.join(self._feed.symbols)}")
         return listed
 
-    def _calls(self, what: str, symbols: list[str]) -> list[Callable[[], Awaitable[Any]]]:
-        """The calls to repeat: one a symbol, or one for all; none where ccxt has neither."""
+    def _calls(
+        self, what: str, symbols: list[str], many: int
+    ) -> list[Callable[[], Awaitable[Any]]]:
+        """The calls to repeat: one a symbol, or from `many` on one for all; none without either."""
         has, client = self._client.has, self._client
         one, all_at_once = bool(has.get(what)), bool(has.get(f"{what}ForSymbols"))
         name = "watch_order_book" if what == "watchOrderBook" else "watch_trades"
-        if all_at_once and (len(symbols) >= MANY or not one):
-            watch_all = getattr(client, f"{name}_for_symbols")
-            return [partial(watch_all, symbols)]
+        if all_at_once and (len(symbols) >= many or not one):
+            return [partial(getattr(client, f"{name}_for_symbols"), symbols)]
         watch = getattr(client, name)
         return [partial(watch, symbol) for symbol in symbols] if one else []
 
@@ -356,11 +351,17 @@ class _Session:
     # --- age -------------------------------------------------------------------------------------
 
     async def _look(self) -> None:
-        """Publish what a wake-up missed, and say which books stand still."""
+        """Publish what no wake-up told of, and say which books stand still.
+
+        A call for all symbols wakes for the first book that changed; others that changed with it
+        are passed over until they change again.
+        """
         while True:
-            await asyncio.sleep(min(self._feed.stale_s / 4, 0.25))
+            await asyncio.sleep(min(self._feed.stale_s / 4, LOOK_S))
             for symbol, seen in self._seen.items():
-                if seen.book is not None:
+                book = (self._client.orderbooks or {}).get(symbol)
+                if book is not None and book["bids"] and book["asks"]:
+                    seen.book = book
                     self._publish(symbol, seen)
                 self._judge(symbol, seen, self._loop.time() - seen.at)
                 if self._over.done():

@@ -9,11 +9,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from ccxt.base.errors import NetworkError
 
 from engine.assembly import build, topology_of
-from engine.config import Config, ConfigError, instruments_of, parse
-from engine.edges.ccxt_client import client_class, decimal_text, levels_of, redirected
-from engine.edges.doctor import check_exchange
+from engine.config import Config, instruments_of, parse
+from engine.edges.ccxt_client import client_class
 from engine.edges.journal import read_inbox, segments
 from engine.edges.solo import SoloRun
 from engine.edges.verification import verify_run
@@ -47,9 +47,9 @@ _watching: list[bool] = []
 
 def _on_connect(event: str, arguments: tuple[object, ...]) -> None:
     """Refuse and remember every connection of this process that leaves the machine."""
-    if not _watching or event != "socket.connect":
+    if not _watching or event not in {"socket.connect", "socket.getaddrinfo"}:
         return
-    address = arguments[1]
+    address = arguments[1] if event == "socket.connect" else arguments
     if isinstance(address, tuple) and address[0] not in {"127.0.0.1", "::1"}:
         _outside.append(address)
         raise PermissionError(f"a test was to reach {address}")
@@ -157,11 +157,13 @@ async def running(
     symbols: tuple[str, ...] = PAIRS,
     stale_ms: int = LONG_MS,
     listed: tuple[str, ...] = (),
+    exchange_id: str = "cryptocom",
 ) -> AsyncIterator[Running]:
     """The exchange and an engine that watches it; afterwards the run must replay to the same."""
     exchange = LoopbackExchange(listed or symbols)
     await exchange.start()
     text = config_text(exchange.port, folder, symbols, stale_ms)
+    text = text.replace('"cryptocom"', f'"{exchange_id}"')
     solo = SoloRun(parse(text, "test"), text)
     turned = asyncio.Event()
     serving = asyncio.create_task(solo.serve(None, turned.set))
@@ -182,6 +184,16 @@ def states(outputs: list[AnyMessage], number: int = 0) -> list[tuple[BookState, 
     """How a book's state went."""
     changes = (o for o in outputs if isinstance(o, BookStateChanged) and o.instrument == number)
     return [(change.state, change.reason) for change in changes]
+
+
+async def test_the_guard_of_these_tests_holds() -> None:
+    """A client that was not sent to loopback is stopped, and would fail its test."""
+    client = client_class("cryptocom")({})
+    with pytest.raises(NetworkError):
+        await client.load_markets()
+    await client.close()
+    assert _outside
+    _outside.clear()
 
 
 # --- books and trades -----------------------------------------------------------------------------
@@ -235,6 +247,11 @@ async def _cross(run: Running) -> None:
     del run.exchange.markets[PAIRS[0]].sides[0][100 + 5 * TICK]
 
 
+async def _silence(run: Running) -> None:
+    """Nothing more comes, and the connection stays."""
+    run.exchange.mute.update(PAIRS)
+
+
 async def _mute(run: Running) -> None:
     """One book stands still, the connection and the other book live on."""
     run.exchange.mute.add(PAIRS[0])
@@ -250,6 +267,7 @@ TRAPS: dict[str, tuple[Callable[[Running], Awaitable[None]], int, str, tuple[obj
     "gap": (_gap, LONG_MS, "a handler raised ChecksumError", SYNCING),
     "close": (_close, LONG_MS, "", SYNCING),
     "crossed": (_cross, LONG_MS, "", (BookState.CROSSED, Reason.CROSSED)),
+    "silence": (_silence, 500, "", (BookState.STALE, Reason.STALE_MARKET)),
     "stands-still": (_mute, 500, "", (BookState.STALE, Reason.STALE_MARKET)),
 }
 
@@ -303,6 +321,13 @@ async def test_when_nothing_is_listed_the_feed_ends_and_says_why(tmp_path: Path)
         assert run.exchange.connections == 0
 
 
+async def test_an_exchange_without_book_streams_is_not_asked_for_anything(tmp_path: Path) -> None:
+    """ccxt has a websocket client of it, but not for books."""
+    async with running(tmp_path, exchange_id="mudrex") as run:
+        await run.until(lambda: run.failures() != [])
+    assert run.failures() == ["mudrex: ccxt's mudrex streams no order books"]
+
+
 async def test_a_recorded_run_replays_where_ccxt_is_not_installed(tmp_path: Path) -> None:
     """The recording holds frames of ours: the same outputs come of them without ccxt."""
     async with running(tmp_path) as run:
@@ -320,64 +345,3 @@ async def test_a_recorded_run_replays_where_ccxt_is_not_installed(tmp_path: Path
     )
     assert done.returncode == 0, done.stderr
     assert b"the same outputs, message for message" in done.stdout
-
-
-# --- what is refused before anything is opened --------------------------------------------------------
-
-
-def test_an_unknown_exchange_is_refused_with_what_is_near() -> None:
-    """A slip in a name costs one line, not a run."""
-    with pytest.raises(ConfigError, match=r"exchange geminy: .*near: .*gemini"):
-        client_class("geminy")
-    assert check_exchange("gemini").ok
-    assert "no websocket client" in check_exchange("zaif").what
-
-
-def test_without_ccxt_the_cure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ccxt is an extra; only these venues need it."""
-    monkeypatch.setitem(sys.modules, "ccxt", None)
-    with pytest.raises(ConfigError, match=r"pip install 'crypto-orchestrator\[venues\]'"):
-        client_class("gemini")
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [('exchange = "cryptocom"\n', ""), ('protocol = "ccxt"', 'protocol = "kraken"')],
-)
-def test_the_exchange_belongs_to_the_protocol(old: str, new: str) -> None:
-    """Required for ccxt, refused for all others."""
-    text = config_text(1, Path("runs"), PAIRS, LONG_MS)
-    with pytest.raises(ConfigError, match=r"venues\[0\].exchange: protocol 'ccxt' needs"):
-        parse(text.replace(old, new), "test")
-
-
-# --- numbers, levels and addresses --------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [
-        (22252.37, "22252.37"), (1e-08, "0.00000001"), (0.1 + 0.2, "0.3"), (5.0, "5"), (7, "7"),
-        (1e21, "1000000000000000000000"), (123456789012.345, "123456789012.345"),
-    ],
-)  # fmt: skip
-def test_floats_become_the_decimals_they_mean(number: float, text: str) -> None:
-    """15 significant digits, and no exponent."""
-    assert decimal_text(number) == text
-
-
-def test_orders_of_one_price_are_one_level() -> None:
-    """Books by order id hold several entries at a price."""
-    side = [[1.5, 1.0, "a"], [1.5, 0.1, "b"], [1.4, 2.0, "c"], [1.3, 1.0, "d"]]
-    assert levels_of(side, 2) == [("1.5", "1.1"), ("1.4", "2")]
-
-
-def test_addresses_keep_their_paths() -> None:
-    """Only what stands before them is replaced, and only where the configuration says so."""
-    urls = {"v1": "https://a.b/c/v1", "ws": {"public": "wss://s.b/m"}, "none": None}
-    assert redirected(urls, "http://x:1", "ws://x:2/") == {
-        "v1": "http://x:1/c/v1",
-        "ws": {"public": "ws://x:2/m"},
-        "none": None,
-    }
-    assert redirected(urls, "", "") == urls

@@ -1,4 +1,4 @@
-"""A ccxt.pro client of an exchange, sent where the configuration says, and what it gives as texts.
+"""What `CcxtFeed` needs of ccxt: an exchange's client, its errors, its numbers as texts.
 
 ccxt gives floats. A number is written with 15 significant digits, so what an exchange sends with no
 more is exact, and the noise of float arithmetic is gone; digits beyond are lost.
@@ -7,10 +7,45 @@ more is exact, and the noise of float arithmetic is gone; digits beyond are lost
 import importlib
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.config import ConfigError
 from engine.edges.doctor import check_exchange
+
+PATIENCE_MAX_S = 600.0
+
+
+class _Spent(NamedTuple):
+    until: float
+    wait_s: float
+    levels: bytes
+
+
+class Patience:
+    """How often a client may be thrown away for one symbol's sake.
+
+    Where that brought the same levels as before, the market is quiet and no client would know
+    more: it is done less and less, until the book changes.
+    """
+
+    def __init__(self, wait_s: float) -> None:
+        self._wait_s = wait_s
+        self._spent: dict[str, _Spent] = {}
+
+    def spends(self, symbol: str, levels: bytes, now: float) -> bool:
+        """Whether it may be done now, with the book as it is; if so it counts as done."""
+        before = self._spent.get(symbol)
+        if before is not None and now < before.until:
+            return False
+        wait_s = self._wait_s if before is None else min(before.wait_s * 2, PATIENCE_MAX_S)
+        self._spent[symbol] = _Spent(now + wait_s, wait_s, levels)
+        return True
+
+    def changed(self, symbol: str, levels: bytes) -> None:
+        """A book came: where it has changed, patience is whole again."""
+        before = self._spent.get(symbol)
+        if before is not None and before.levels != levels:
+            del self._spent[symbol]
 
 
 def client_class(exchange: str) -> Callable[[dict[str, Any]], Any]:
@@ -19,6 +54,12 @@ def client_class(exchange: str) -> Callable[[dict[str, Any]], Any]:
     if not finding.ok:
         raise ConfigError(finding.line())
     found: Callable[[dict[str, Any]], Any] = getattr(importlib.import_module("ccxt.pro"), exchange)
+    return found
+
+
+def not_supported() -> type[Exception]:
+    """What ccxt raises for a call that an exchange's client has not."""
+    found: type[Exception] = importlib.import_module("ccxt").NotSupported
     return found
 
 

@@ -12,12 +12,19 @@ import difflib
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from engine.config import VenueConfig
-from engine.edges.ccxt_client import client_class, levels_of, redirected, trade_of
+from engine.edges.ccxt_client import (
+    Patience,
+    client_class,
+    levels_of,
+    not_supported,
+    redirected,
+    trade_of,
+)
 from engine.edges.venue_socket import Inbox
 from engine.messages import Connected, Disconnected, Frame
 from engine.venue import FAILED
@@ -26,27 +33,19 @@ WAIT_FIRST_S = 0.1
 WAIT_MAX_S = 30.0
 STEADY_S = 10.0  # a session that lived this long begins the waits anew
 OPENING_S = 15.0  # a book that did not come in this time is asked for anew
-PATIENCE_MAX_S = 600.0
 LISTINGS_S = 3600.0
 LEVELS_MIN = 50
 MANY = 5  # from here on the call for many books is used, where the exchange has it
 NEVER = 1 << 30
 LOOK_S = 0.1
 
+Call = Callable[[], Awaitable[Any]]
 _JSON = msgspec.json.Encoder()
 _WATCH = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class NotWatchable(Exception):
     """What is configured cannot be had from this exchange, now or later."""
-
-
-class _Patience(NamedTuple):
-    """A session was ended for a symbol's sake: when it may be again, unless its book changes."""
-
-    until: float
-    wait_s: float
-    levels: bytes
 
 
 class CcxtFeed:
@@ -73,7 +72,7 @@ class CcxtFeed:
         self._session: _Session | None = None
         self._connected = False
         self._listings: tuple[Any, Any, float] | None = None
-        self._patience: dict[str, _Patience] = {}
+        self.patience = Patience(2 * self.stale_s)
 
     async def keep_open(self) -> None:
         """Watch, and watch again; ends when cancelled, or when the exchange cannot do it at all."""
@@ -158,25 +157,6 @@ class CcxtFeed:
         self._session.watch_anew(_WATCH(payload)["watch"])
         return True
 
-    def spends_patience(self, symbol: str, levels: bytes) -> bool:
-        """Whether a session may be ended for a symbol's sake.
-
-        Where that brought the same levels before, the market is quiet: it is tried less and less.
-        """
-        now = asyncio.get_running_loop().time()
-        before = self._patience.get(symbol)
-        if before is not None and now < before.until:
-            return False
-        wait_s = 2 * self.stale_s if before is None else min(before.wait_s * 2, PATIENCE_MAX_S)
-        self._patience[symbol] = _Patience(now + wait_s, wait_s, levels)
-        return True
-
-    def changed(self, symbol: str, levels: bytes) -> None:
-        """A book came: where it has changed, patience is whole again."""
-        before = self._patience.get(symbol)
-        if before is not None and before.levels != levels:
-            del self._patience[symbol]
-
 
 class _Seen:
     """What a session has of one symbol: ccxt.pro's live book, and when its content last changed."""
@@ -259,6 +239,9 @@ class _Session:
     async def _watch(self) -> None:
         """Listings, then one task a call that is repeated, and one that looks at the books' age."""
         feed, client = self._feed, self._client
+        has = client.has
+        if not (has.get("watchOrderBook") or has.get("watchOrderBookForSymbols")):
+            raise NotWatchable(f"ccxt's {client.id} streams no order books")
         await feed.load_listings(client)
         symbols = self._listed()
         now = self._loop.time()
@@ -266,16 +249,14 @@ class _Session:
         books = self._calls("watchOrderBook", symbols, MANY)
         # A call for all wakes for one symbol: a book is looked at again by `_look`, a trade is not.
         trades = self._calls("watchTrades", symbols, NEVER)
-        if not books:
-            raise NotWatchable(f"ccxt's {client.id} streams no order books")
         if not trades:
             feed.failed("watchTrades", f"ccxt's {client.id} streams no trades")
         async with asyncio.TaskGroup() as group:
             group.create_task(self._look())
-            for call in books:
-                group.create_task(self._repeat(call, self._book))
-            for call in trades:
-                group.create_task(self._repeat(call, self._trades))
+            for of, call in books:
+                group.create_task(self._watch_books(of, call))
+            for of, call in trades:
+                group.create_task(self._watch_trades(of, call))
 
     def _listed(self) -> list[str]:
         """The symbols that the exchange lists; raises NotWatchable where there is none."""
@@ -289,21 +270,34 @@ class _Session:
             raise NotWatchable(f"{self._client.id} lists none of {', '.join(self._feed.symbols)}")
         return listed
 
-    def _calls(
-        self, what: str, symbols: list[str], many: int
-    ) -> list[Callable[[], Awaitable[Any]]]:
+    def _calls(self, what: str, symbols: list[str], many: int) -> list[tuple[list[str], Call]]:
         """The calls to repeat: one a symbol, or from `many` on one for all; none without either."""
         has, client = self._client.has, self._client
         one, all_at_once = bool(has.get(what)), bool(has.get(f"{what}ForSymbols"))
         name = "watch_order_book" if what == "watchOrderBook" else "watch_trades"
         if all_at_once and (len(symbols) >= many or not one):
-            return [partial(getattr(client, f"{name}_for_symbols"), symbols)]
+            return [(symbols, partial(getattr(client, f"{name}_for_symbols"), symbols))]
         watch = getattr(client, name)
-        return [partial(watch, symbol) for symbol in symbols] if one else []
+        return [([symbol], partial(watch, symbol)) for symbol in symbols] if one else []
 
-    async def _repeat(
-        self, call: Callable[[], Awaitable[Any]], take: Callable[[Any], None]
-    ) -> None:
+    async def _watch_books(self, symbols: list[str], call: Call) -> None:
+        """Books of some symbols; what is not supported is told and not asked for again."""
+        try:
+            await self._repeat(call, self._book)
+        except not_supported() as error:
+            for symbol in symbols:
+                del self._seen[symbol]
+            if not self._seen:
+                raise NotWatchable(str(error)) from error
+            self._feed.failed(", ".join(symbols), str(error))
+
+    async def _watch_trades(self, symbols: list[str], call: Call) -> None:
+        try:
+            await self._repeat(call, self._trades)
+        except not_supported() as error:
+            self._feed.failed(", ".join(symbols), str(error))
+
+    async def _repeat(self, call: Call, take: Callable[[Any], None]) -> None:
         """Take what a call gives, for ever; raises what the call raised."""
         task = asyncio.current_task()
         assert task is not None
@@ -333,7 +327,7 @@ class _Session:
         if content == seen.content:
             return
         seen.content, seen.levels, seen.at, seen.told = content, levels, self._loop.time(), False
-        self._feed.changed(symbol, levels)
+        self._feed.patience.changed(symbol, levels)
         told = {"t": "book", "symbol": symbol, "ts": content[0], "nonce": content[1]}
         self._feed.give(told | {"bids": bids, "asks": asks})
 
@@ -358,7 +352,7 @@ class _Session:
         """
         while True:
             await asyncio.sleep(min(self._feed.stale_s / 4, LOOK_S))
-            for symbol, seen in self._seen.items():
+            for symbol, seen in list(self._seen.items()):
                 book = (self._client.orderbooks or {}).get(symbol)
                 if book is not None and book["bids"] and book["asks"]:
                     seen.book = book
@@ -369,21 +363,24 @@ class _Session:
 
     def _judge(self, symbol: str, seen: _Seen, age_s: float) -> None:
         if seen.book is None:
-            if age_s > OPENING_S and self._feed.spends_patience(symbol, b""):
+            if age_s > OPENING_S and self._spends(symbol, b""):
                 self._end(f"{symbol}: no book came in {age_s:.0f} s", raised=True)
         elif age_s > self._feed.stale_s:
             if not seen.told:
                 seen.told = True
                 self._feed.give({"t": "stale", "symbol": symbol, "age_ms": round(age_s * 1000)})
-            if self._feed.spends_patience(symbol, seen.levels):
+            if self._spends(symbol, seen.levels):
                 self._end(f"{symbol}: unchanged for {age_s:.1f} s")
+
+    def _spends(self, symbol: str, levels: bytes) -> bool:
+        return self._feed.patience.spends(symbol, levels, self._loop.time())
 
     def watch_anew(self, symbol: str) -> None:
         """End the session for a book that came and is not right; one that did not is awaited."""
         seen = self._seen.get(symbol)
         if seen is None or seen.book is None or self._over.done():
             return
-        if self._feed.spends_patience(symbol, seen.levels):
+        if self._spends(symbol, seen.levels):
             self._end(f"{symbol}: asked for anew")
 
 

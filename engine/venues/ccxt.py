@@ -44,7 +44,9 @@ class CcxtHandler(Feed):
     """Books and trades of the given instruments as ccxt.pro has them."""
 
     chained = False
-    verifies = "nothing: ccxt.pro's own book, no checksum or sequence seen; content age watched"
+    verifies = (
+        "nothing: ccxt.pro's own book, no checksum or sequence seen; content age watched; slower"
+    )
     endpoint = Endpoint("", "", streams_per_connection=40, refresh_s=300.0)
 
     def __init__(self, instruments: Sequence[Instrument], natives: Mapping[int, str]) -> None:

@@ -32,7 +32,7 @@ class Reader:
         """What a frame says."""
         payload = content if isinstance(content, bytes) else json.dumps(content).encode()
         frame = Frame(0, 1, 1, 0, 0, 0, payload)
-        return self.handler.decode(frame, {INSTRUMENT.id: self.tracked})
+        return list(self.handler.decode(frame, {INSTRUMENT.id: self.tracked}))
 
 
 def trades(*items: dict[str, object]) -> dict[str, object]:

@@ -14,8 +14,7 @@ from engine.books import TrackedBook
 from engine.instruments import Instrument
 from engine.messages import BookState, Frame, Reason
 from engine.venues.feed import EMPTY, Feed, Raw, lost, taker, trade
-from engine.venues.handler import Check, Endpoint, LostNews, Malformed, News, OldNews
-from ext.book import ASK, BID
+from engine.venues.handler import Endpoint, LostNews, Malformed, News, OldNews
 from ext.decode import OffGrid
 
 TRADES_KNOWN = 1000  # as many as ccxt.pro gives again after a reconnect
@@ -61,7 +60,7 @@ class CcxtHandler(Feed):
         """Ask the feed to drop what ccxt.pro holds and to watch anew."""
         return (msgspec.json.encode({"watch": self.natives[instrument]}),), ""
 
-    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
+    def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """See `Feed.read`."""
         item = _FRAME(frame.payload)
         number = self.ids.get(item.symbol)
@@ -69,7 +68,7 @@ class CcxtHandler(Feed):
             return []
         tracked = books[number]
         if item.t == "book":
-            return [self._book(tracked, item)]
+            return self._book(tracked, item)
         if item.t == "trades":
             return self._trades(tracked, item.trades)
         if item.t != "stale":
@@ -79,18 +78,12 @@ class CcxtHandler(Feed):
         tracked.lose(BookState.STALE, Reason.STALE_MARKET)
         return [LostNews(number, Reason.STALE_MARKET)]
 
-    def _book(self, tracked: TrackedBook, item: _Frame) -> News:
+    def _book(self, tracked: TrackedBook, item: _Frame) -> Sequence[News]:
         """A whole book takes the place of the one before; one without both sides is none."""
         if EMPTY in (item.bids, item.asks):
-            return lost(tracked, Reason.NO_MARKET)
+            return (lost(tracked, Reason.NO_MARKET),)
         tracked.begin()
-        grid, book = tracked.grid, tracked.book
-
-        def apply() -> None:
-            grid.pairs(book, BID, item.bids)
-            grid.pairs(book, ASK, item.asks)
-
-        return self.settle(tracked, 0, apply, Check.NONE)
+        return self.settle_pairs(tracked, 0, item.bids, item.asks)
 
     def _trades(self, tracked: TrackedBook, trades: list[_Trade]) -> list[News]:
         number, news = tracked.instrument.id, list[News]()

@@ -56,7 +56,9 @@ def _load(path: Path) -> tuple[Config, str]:
 
 
 def _check_machine(config: Config, cluster: bool) -> None:
-    for finding in doctor_checks.check(config.api.port or None, cluster):
+    exchanges = dict.fromkeys(venue.exchange for venue in config.venues if venue.kind == "watch")
+    exchanges.pop("", None)
+    for finding in doctor_checks.check(config.api.port or None, cluster, exchanges):
         if not finding.ok:
             raise Refused(finding.line())
 

@@ -20,6 +20,7 @@ from engine.venues.binance import BinanceFuturesHandler, BinanceHandler
 from engine.venues.bitfinex import BitfinexHandler
 from engine.venues.bitstamp import BitstampHandler
 from engine.venues.bybit import BybitHandler, BybitLinearHandler
+from engine.venues.ccxt import CcxtHandler
 from engine.venues.coinbase import CoinbaseHandler
 from engine.venues.coinbase_exchange import CoinbaseExchangeHandler
 from engine.venues.gate import GateHandler
@@ -41,6 +42,7 @@ HANDLERS: dict[str, type[Handler]] = {
     "bitstamp": BitstampHandler,
     "bybit": BybitHandler,
     "bybit_linear": BybitLinearHandler,
+    "ccxt": CcxtHandler,
     "coinbase": CoinbaseHandler,
     "coinbase_exchange": CoinbaseExchangeHandler,
     "gate": GateHandler,

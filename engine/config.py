@@ -37,6 +37,7 @@ Protocol = Literal[
     "bitstamp",
     "bybit",
     "bybit_linear",
+    "ccxt",
     "coinbase",
     "coinbase_exchange",
     "gate",
@@ -55,12 +56,13 @@ class VenueConfig(Strict, frozen=True):
     """A venue: simulated, a recording that is played, or a real exchange that is only watched.
 
     `stream_url` and `rest_url` replace the exchange's own public addresses. `redundancy` is how
-    many connections feed each book.
+    many connections feed each book. `exchange` is the ccxt id where the protocol is 'ccxt'.
     """
 
     name: Name
     kind: Literal["simulated", "replay", "watch"] = "simulated"
     protocol: Protocol = "simulated"
+    exchange: Annotated[str, Meta(pattern="^[a-z0-9_]{0,40}$")] = ""
     path: str = ""
     stream_url: Annotated[str, Meta(pattern="^(wss?://.*)?$")] = ""
     rest_url: Annotated[str, Meta(pattern="^(https?://.*)?$")] = ""
@@ -227,6 +229,9 @@ def _check(config: Config, source: str) -> None:
             fail(f"venues[{place}].protocol", "a simulated venue speaks 'simulated'")
         if venue.kind == "watch" and venue.protocol == "simulated":
             fail(f"venues[{place}].protocol", "name the exchange's protocol, such as 'kraken'")
+        if (venue.protocol == "ccxt") != bool(venue.exchange):
+            why = "protocol 'ccxt' needs the exchange's ccxt id, such as 'gemini'; others take none"
+            fail(f"venues[{place}].exchange", why)
         if venue.kind != "watch" and (venue.stream_url or venue.rest_url):
             fail(f"venues[{place}].stream_url", "only a venue of kind 'watch' has addresses")
     for place, instrument in enumerate(config.instruments):

@@ -8,6 +8,7 @@ iceoryx2.
 from __future__ import annotations  # an older Python must get as far as telling that it is too old
 
 import argparse
+import difflib
 import errno
 import importlib.machinery
 import importlib.util
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,9 +48,14 @@ class Finding(NamedTuple):
         return f"{self.name}: {self.what}" + ("" if self.ok else f" -- {self.mend}")
 
 
-def check(api_port: int | None, cluster: bool) -> tuple[Finding, ...]:
-    """All that a run needs; the cluster runtime needs more than solo and backtest do."""
-    findings = [check_python(), check_kernels()]
+def check(
+    api_port: int | None, cluster: bool, exchanges: Iterable[str] = ()
+) -> tuple[Finding, ...]:
+    """All that a run needs; the cluster runtime needs more than solo and backtest do.
+
+    `exchanges` are the ccxt ids of those that are reached through ccxt.
+    """
+    findings = [check_python(), check_kernels(), *(check_exchange(name) for name in exchanges)]
     if api_port is not None:
         findings.append(check_port(api_port))
     if cluster:
@@ -238,6 +245,23 @@ def check_package(name: str) -> Finding:
         f"{name} is {'installed' if found else 'not installed'}",
         "pip install 'crypto-orchestrator[cluster]' (in a clone: make build)",
     )
+
+
+def check_exchange(name: str) -> Finding:
+    """ccxt is installed and has a websocket client of the exchange; ccxt is not imported."""
+    spec = importlib.util.find_spec("ccxt")
+    if spec is None or spec.origin is None:
+        mend = "pip install 'crypto-orchestrator[venues]'"
+        return Finding(f"exchange {name}", False, "ccxt is not installed", mend)
+    folder = Path(spec.origin).parent
+    streaming = {path.stem for path in (folder / "pro").glob("[a-z]*.py")}
+    known = streaming | {path.stem for path in folder.glob("[a-z]*.py")}
+    near = difflib.get_close_matches(name, streaming, n=5, cutoff=0.5)
+    what = "ccxt streams it" if name in streaming else "ccxt knows no exchange of this id"
+    if name in known - streaming:
+        what = "ccxt has no websocket client of it"
+    mend = f"near: {', '.join(near)}" if near else "docs.ccxt.com lists the ids"
+    return Finding(f"exchange {name}", name in streaming, what, mend)
 
 
 def check_kernels(folder: Path = ROOT / "ext") -> Finding:

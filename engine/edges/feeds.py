@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engine.config import Config, VenueConfig
 from engine.edges.capture import CONNECTED, DISCONNECTED, CapturedFrame, read_capture
+from engine.edges.ccxt_feed import CcxtFeed
 from engine.edges.directory import Counter
 from engine.edges.loop import ActorLoop
 from engine.edges.venue_edges import VenueEdges
@@ -17,6 +18,7 @@ from engine.edges.venue_http import AskError, VenueHttp
 from engine.edges.venue_socket import VenueSocket
 from engine.messages import AnyMessage, Connected, Disconnected, Frame, Reason
 from engine.venue import Venue
+from engine.venues.ccxt import CcxtHandler
 from engine.venues.handler import UNREADABLE, Endpoint
 
 BURST = 256
@@ -117,7 +119,7 @@ def frames_of(path: Path, venue: str) -> Iterator[CapturedFrame]:
 
 def open_feeds(loop: ActorLoop, config: Config, exchange: str) -> Feeds:
     """Open what the venues hosted by `loop` need; must run on its event loop."""
-    sockets: list[VenueSocket] = []
+    sockets: list[VenueSocket | CcxtFeed] = []
     https: list[VenueHttp] = []
     replays = []
     for component in loop.host.components:
@@ -131,6 +133,8 @@ def open_feeds(loop: ActorLoop, config: Config, exchange: str) -> Feeds:
             url = f"{exchange}/{settings.name}"
             endpoint = component.lines.handler.endpoint._replace(stream=url)
             sockets += _sockets(loop, component, endpoint, None)
+        elif settings.protocol == "ccxt":
+            sockets += _ccxt_feeds(loop, component, settings)
         else:
             endpoint = _overridden(component.lines.handler.endpoint, settings)
             http = VenueHttp(
@@ -174,3 +178,16 @@ def _sockets(
         VenueSocket(loop, venue.venue, connection, address, endpoint, loop.directory.now_ns)
         for connection in range(venue.lines.connections)
     ]
+
+
+def _ccxt_feeds(loop: ActorLoop, venue: Venue, settings: VenueConfig) -> list[CcxtFeed]:
+    """One ccxt.pro client for each connection that the venue's books are dealt to."""
+    feeds = []
+    for connection in range(venue.lines.connections):
+        line = venue.lines.of(connection)
+        assert line is not None
+        assert isinstance(line.handler, CcxtHandler)
+        symbols = list(line.handler.natives.values())
+        now_ns = loop.directory.now_ns
+        feeds.append(CcxtFeed(loop, venue.venue, connection, settings, symbols, now_ns))
+    return feeds

@@ -96,7 +96,14 @@ def tape_config(path: Path, speed: float) -> str:
         raise CaptureError(f"{path}: the config.toml of its run is expected beside the tape")
     config = parse(beside.read_text(), str(beside))
     venues = [
-        msgspec.structs.replace(venue, kind="replay", path=str(path.absolute()), speed=speed)
+        msgspec.structs.replace(
+            venue,
+            kind="replay",
+            path=str(path.absolute()),
+            speed=speed,
+            stream_url="",
+            rest_url="",
+        )
         for venue in config.venues
     ]
     replayed = msgspec.structs.replace(

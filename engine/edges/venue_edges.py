@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
 
+from engine.edges.ccxt_feed import CcxtFeed
 from engine.edges.venue_http import VenueHttp
 from engine.edges.venue_socket import VenueSocket
 from engine.messages import AnyMessage, HttpRequest, OrderRequest, Reason, SendFrame
@@ -11,7 +12,9 @@ from engine.messages import AnyMessage, HttpRequest, OrderRequest, Reason, SendF
 class VenueEdges:
     """Sockets and HTTP of an actor's venues. Implements `engine.edges.gate.Gateway`."""
 
-    def __init__(self, sockets: Iterable[VenueSocket], https: Sequence[VenueHttp]) -> None:
+    def __init__(
+        self, sockets: Iterable[VenueSocket | CcxtFeed], https: Sequence[VenueHttp]
+    ) -> None:
         self._sockets = {(socket.venue, socket.connection): socket for socket in sockets}
         self._https = {http.venue: http for http in https}
         self._tasks: list[asyncio.Task[None]] = []

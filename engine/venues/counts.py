@@ -43,5 +43,7 @@ class Counts(msgspec.Struct):
                 self.off_grid += 1
             case Reason.SNAPSHOT_OLD:
                 self.snapshots_old += 1
+            case Reason.STALE_MARKET | Reason.NO_MARKET:
+                pass  # nothing was wrong with a frame; the resync is counted
             case _:
                 self.malformed += 1

@@ -53,12 +53,12 @@ def test_a_spoilt_frame_is_never_a_live_book(name: str, recorded: Path) -> None:
     current = stage(capture(recorded, name))
     taken = 0
 
-    @settings(max_examples=150, suppress_health_check=ONCE)
+    @settings(max_examples=120, suppress_health_check=ONCE)
     @given(st.integers(0, len(current.next) - 1), st.integers(0, len(current.next) - 1), EDITS)
     def fuzz(place: int, other: int, edits: list[Edit]) -> None:
         nonlocal taken
-        frames = current.next
-        taken += take(current, spoilt(frames[place].payload, edits, frames[other].payload))
+        whole, splice = current.next[place].payload, current.next[other].payload
+        taken += take(current, spoilt(whole, edits, splice), whole)
 
     fuzz()
     print(f"{name}: {len(current.next)} frames spoilt, {taken} times fit to be taken all the same")
@@ -79,8 +79,8 @@ def test_a_minute_of_spoilt_frames(name: str, recorded: Path) -> None:
         nonlocal ran
         if time.monotonic() < until:
             ran += 1
-            frames = current.next
-            take(current, spoilt(frames[place].payload, edits, frames[other].payload))
+            whole, splice = current.next[place].payload, current.next[other].payload
+            take(current, spoilt(whole, edits, splice), whole)
 
     while time.monotonic() < until:
         fuzz()

@@ -139,7 +139,7 @@ class BinanceHandler(DifferenceFeed):
             tracked = books[number]
             last = tracked.book.sequence
             before = diff.U - 1 if diff.pu < 0 else diff.pu  # spot has no pu
-            if before == last and tracked.live and not self._kept.fresh:
+            if before == last < diff.u and tracked.live and not self._kept.fresh:
                 return self.settle_pairs(tracked, diff.u, diff.b, diff.a)  # nearly all go this way
             link = self.link(diff, last, number)
             return self.difference(tracked, link, diff.u, payload, diff.b, diff.a)
@@ -193,7 +193,7 @@ class BinanceFuturesHandler(BinanceHandler):
 
     def link(self, diff: _Diff, last: int, number: int) -> Link:
         """Where a difference belongs, by the ids of futures."""
-        if diff.pu == last:
+        if diff.pu == last < diff.u:
             return FOLLOWS
         if self.fresh(number) and diff.U <= last <= diff.u:
             return FOLLOWS

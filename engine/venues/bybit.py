@@ -11,7 +11,7 @@ import msgspec
 from engine.books import TrackedBook
 from engine.messages import Frame, Reason
 from engine.venues.feed import Feed, Raw, lost, taker, trade
-from engine.venues.handler import Endpoint, Listing, News, OldNews, Refused
+from engine.venues.handler import Endpoint, Listing, Malformed, News, OldNews, Refused
 
 DEPTH = 200
 
@@ -105,6 +105,8 @@ class BybitHandler(Feed):
         if not message.success:
             raise Refused(f"{message.ret_msg}")
         if message.topic.startswith("orderbook."):
+            if message.type not in ("snapshot", "delta"):
+                raise Malformed(f"type {message.type!r} of a book")
             item = _BOOK(message.data)
             number = self.ids.get(item.s)
             if number is not None:

@@ -125,6 +125,8 @@ class CoinbaseHandler(Feed):
         return news
 
     def _book(self, tracked: TrackedBook, event: _Event) -> News:
+        if event.type not in ("snapshot", "update"):
+            return lost(tracked, Reason.MALFORMED)
         if event.type == "snapshot":
             tracked.begin()
         elif not tracked.live:

@@ -12,7 +12,7 @@ import msgspec
 from engine.books import TrackedBook
 from engine.messages import Frame, Reason
 from engine.venues.feed import EMPTY, Feed, Raw, lost, taker, trade
-from engine.venues.handler import Check, Endpoint, Listing, LostNews, News, Refused
+from engine.venues.handler import Check, Endpoint, Listing, LostNews, Malformed, News, Refused
 from engine.venues.kraken_v1 import KrakenV1Handler
 from ext import checksum
 from ext.book import ASK, BID
@@ -81,6 +81,8 @@ class KrakenHandler(Feed):
         if not message.success:
             raise Refused(f"{message.error}")
         if message.channel == "book":
+            if message.type not in ("snapshot", "update"):
+                raise Malformed(f"type {message.type!r} of a book")
             whole = message.type == "snapshot"
             return [
                 news for item in _ITEMS(message.data) for news in self._book(item, whole, books)

@@ -14,7 +14,7 @@ from engine.books import TrackedBook
 from engine.instruments import Instrument
 from engine.messages import Frame, Reason
 from engine.venues.feed import Feed, Raw, lost, taker, trade
-from engine.venues.handler import Check, Endpoint, Listing, News, OldNews, Refused
+from engine.venues.handler import Check, Endpoint, Listing, Malformed, News, OldNews, Refused
 from ext import checksum
 
 UNCHAINED = -2  # captures of 2022 have no seqId yet
@@ -115,6 +115,8 @@ class OkxHandler(Feed):
         if number is None or message.event:
             return []
         if message.arg.channel == "books":
+            if message.action not in ("snapshot", "update"):
+                raise Malformed(f"action {message.action!r} of a book")
             whole = message.action == "snapshot"
             items = _BOOKS(message.data)
             return [news for item in items for news in self._book(books[number], item, whole)]

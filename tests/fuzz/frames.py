@@ -18,7 +18,9 @@ from tests.captures import config_of, hold_books
 from tests.test_venues import as_frame, play, venue_of
 from tests.twins.rebuild import REBUILDS, Rebuild
 
-LOOKED_AT = 60
+LOOKED_AT = 400
+LENIENT = bytes(32 if byte < 32 else byte if byte < 127 else 63 for byte in range(256))
+"""What the engine never looks at - other fields' text - need not be text for it, as Python's json wants."""
 PLAYED = 0.7  # of a capture, before the spoilt frame
 REFUSED = (AssertionError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
@@ -45,7 +47,7 @@ def stage(path: Path) -> Stage:
         rebuild.frame(frame.payload, frame.about if frame.kind == 1 else "")
     current = Stage(config, venue, venue.snapshot(), rebuild, [])
     following = [frame for frame in frames[at:] if frame.kind == 0][:LOOKED_AT]
-    fit = [frame for frame in following if take(current, frame.payload)]
+    fit = [frame for frame in following if take(current, frame.payload)][:20]
     assert fit, "the capture goes on, so its next frame fits"
     return current._replace(next=fit)
 
@@ -79,8 +81,12 @@ def spoilt(payload: bytes, edits: list[Edit], other: bytes) -> bytes:
     return payload
 
 
-def take(current: Stage, payload: bytes) -> bool:
-    """Give one frame; whether a book that is still LIVE took it."""
+def take(current: Stage, payload: bytes, whole: bytes = b"") -> bool:
+    """Give one frame; whether a book that is still LIVE took it.
+
+    Else the book must be what the frame makes that it was before it was spoilt: what says nothing
+    of levels or numbers may change.
+    """
     venue = current.venue
     venue.restore(current.state)
     before = {number: book.book.dump() for number, book in venue.books.items() if book.live}
@@ -94,12 +100,19 @@ def take(current: Stage, payload: bytes) -> bool:
         return False
     if _levels_of(venue, changed) == _levels_of_dumps(before, changed):
         return False  # only its number moved: a frame without levels that follows
-    rebuild = copy.deepcopy(current.rebuild)
+    spoilt_book = whole_book = copy.deepcopy(current.rebuild)
+    if whole:
+        whole_book = copy.deepcopy(current.rebuild)
+        whole_book.frame(whole, "")
+    spoilt_book.lenient = True
     try:
-        rebuild.frame(payload, "")
+        spoilt_book.frame(payload.translate(LENIENT), "")
+        hold_books(current.config, venue.books, spoilt_book)
     except REFUSED as error:
-        raise AssertionError(f"a LIVE book took {payload!r}: {error!r}") from error
-    hold_books(current.config, venue.books, rebuild)
+        try:
+            hold_books(current.config, venue.books, whole_book)
+        except AssertionError:
+            raise AssertionError(f"a LIVE book took {payload!r}: {error!r}") from error
     return True
 
 

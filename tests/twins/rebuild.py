@@ -20,12 +20,15 @@ Levels = Iterable[Any]
 class Rebuild:
     """What all share: levels by price, both sides, and the last number of each market."""
 
+    overlapping = False
+
     def __init__(self) -> None:
         self.books: dict[str, dict[str, dict[Decimal, Decimal]]] = {}
         self.last: dict[str, int] = {}
         self.checksums = 0
         self.links = 0
         self.heard: dict[str, int] = {}
+        self.lenient = False  # a difference may begin before the book ends, as documented
 
     def frame(self, payload: bytes, about: str) -> list[str]:
         """Apply a frame, or the answer to `about`; the markets whose books it changed."""
@@ -50,7 +53,10 @@ class Rebuild:
     def link(self, symbol: str, follows: int, number: int) -> None:
         """The number of a stream's frame: `follows` must be that of the one before."""
         if symbol in self.heard:
-            assert follows == self.heard[symbol], f"the capture itself has a gap at {symbol}"
+            follows_on = follows == self.heard[symbol]
+            if self.lenient and self.overlapping and follows < self.heard[symbol] < number:
+                follows_on = True
+            assert follows_on, f"the capture itself has a gap at {symbol}"
             self.links += 1
         self.heard[symbol] = number
 
@@ -68,6 +74,8 @@ class Rebuild:
 
 class Differences(Rebuild):
     """A snapshot over HTTP; differences wait for it and then apply by first and last number."""
+
+    overlapping = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -215,6 +223,8 @@ class Binance(Differences):
 
 class BinanceFutures(Binance):
     """Binance USD-M futures: pu names the frame before."""
+
+    overlapping = False
 
     def chained(self, diff: dict[str, Any]) -> None:
         self.link(diff["s"], diff["pu"], diff["u"])

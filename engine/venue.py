@@ -224,6 +224,8 @@ class Venue(Component):
     def _book_changed(self, line: Line, news: BookNews, received_ns: int, now_ns: int) -> Outputs:
         number, check = news
         self.counts.checked(check)
+        if not line.books[number].live:
+            return NOTHING  # a later part of the same frame, or of what waited, lost it again
         took_ns = line.mended(number, now_ns) if line.lost_ns else 0
         if self.lines.serving[number] is not line:
             if self.books[number].live:

@@ -132,6 +132,8 @@ class OkxHandler(Feed):
         elif not tracked.live:
             return OldNews(number)
         elif item.seqId != UNCHAINED and item.prevSeqId != tracked.book.sequence:
+            if item.seqId == tracked.book.sequence:
+                return OldNews(number)
             return lost(tracked, Reason.SEQUENCE_GAP)
         grid, book = tracked.grid, tracked.book
 

@@ -119,11 +119,14 @@ class BitfinexHandler(Feed):
         return []
 
     def _counted(self, count: int, books: Mapping[int, TrackedBook]) -> list[News]:
-        """All live books are lost where a frame is missing."""
-        before, self._kept.last = self._kept.last, max(count, self._kept.last)
+        """All live books are lost where the count does not go on.
+
+        Also where it goes back: had the one before been wrong, all that follow would be old.
+        """
+        before, self._kept.last = self._kept.last, count
         if before == NONE_YET or count == before + 1:
             return []
-        if count <= before:
+        if count == before:
             return [OldNews(first) for first in list(self.natives)[:1]]
         return [lost(books[n], Reason.SEQUENCE_GAP) for n in self.natives if books[n].live]
 

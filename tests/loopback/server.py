@@ -244,7 +244,8 @@ class Exchange:
     async def quiet(self, asking: Callable[[], int]) -> None:
         """Wait until the client has taken all that was sent, and has back what it may expect.
 
-        `asking` tells how many of its requests are without an answer. While a fault keeps
+        `asking` tells how many of its requests are without an answer; it makes one after the other,
+        so that one which is held holds all. While a fault keeps
         connections away, those that are there suffice.
         """
         await asyncio.sleep(0)  # let what is under way on
@@ -256,7 +257,7 @@ class Exchange:
             return (
                 all(link.answered for link in self.links)
                 and (self._away > 0 or there == self.lines)
-                and asking() <= self.holding
+                and (self.holding > 0 or asking() == 0)
             )
 
         await self.pulse.until(holds, lambda: self._state(asking()))

@@ -1,11 +1,12 @@
 """One exchange: its books, its connection, our orders there. Frames in; tops, events, fills out.
 
-What is particular to an exchange is in its handler (engine/venues/). Here stands what all share:
-only a LIVE book is shown with prices, a lost book is resynced, an order's request is a message that
-is journalled before its bytes leave, and what is not known of an order is asked until it is known.
+What is particular to an exchange is in its handler (engine/venues/). What all share is here: only a
+LIVE book is shown with prices, a lost one is resynced; an order's request is a message, journalled
+before its bytes leave; what is not known of an order is asked until it is.
 """
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -210,10 +211,9 @@ class Venue(Component):
             news = line.first_arrivals(news)
         if len(news) == 1:
             return self._on_news[type(news[0])](line, news[0], frame.received_ns, now_ns)
-        outputs: list[AnyMessage] = []
-        for item in news:
-            outputs += self._on_news[type(item)](line, item, frame.received_ns, now_ns)
-        return tuple(outputs)
+        received_ns, follow = frame.received_ns, self._on_news
+        made = [follow[type(item)](line, item, received_ns, now_ns) for item in news]
+        return tuple(chain.from_iterable(made))
 
     def _distrust(self, line: Line, frame: Frame, now_ns: int) -> Outputs:
         """A frame could not be read: books it hurt, and those that nothing will tell of, are lost."""
@@ -230,6 +230,8 @@ class Venue(Component):
         number, check = news
         if check:
             self.counts.checked(check)
+        if not line.books[number].live:
+            return NOTHING  # a later part of the frame, or of what waited, lost it again
         took_ns = line.mended(number, now_ns) if line.lost_ns else 0
         if self._serving[number] is not line:
             if self.books[number].live:

@@ -174,8 +174,9 @@ def _sockets(
         except UNREADABLE as error:
             raise AskError(f"{endpoint.welcome}: {error}") from error
 
+    now_ns, forget = loop.directory.now_ns, None if http is None else http.forget
     return [
-        VenueSocket(loop, venue.venue, connection, address, endpoint, loop.directory.now_ns)
+        VenueSocket(loop, venue.venue, connection, address, endpoint, now_ns, forget)
         for connection in range(venue.lines.connections)
     ]
 

@@ -1,7 +1,8 @@
 """What a venue is asked over HTTP: snapshots, listings, where to connect.
 
-Requests leave one after the other at the pace that the exchange allows. The answer comes back as a
-frame to the connection that asked; what got none comes back too, and says why. An exchange that
+Requests leave one after the other at the pace that the exchange allows, each after it was asked for.
+The answer comes back as a frame to the connection that asked, unless that was lost meanwhile; what
+got none comes back too, and says why. An exchange that
 says 429 or 418 is left alone for as long as it says: what is asked meanwhile is refused at once.
 """
 
@@ -65,11 +66,15 @@ class VenueHttp:
         self._client = httpx.AsyncClient(base_url=rest, timeout=TIMEOUT_S, follow_redirects=False)
         self._spacing_s = 1.0 / requests_per_second
         self._waiting: dict[str, list[int]] = {}  # path -> the connections that asked
+        self._under_way: list[int] = []  # the connections that asked for what is fetched now
         self._something = asyncio.Event()
         self._banned_until = 0.0
 
     def ask(self, request: HttpRequest) -> bool:
-        """Have a path asked for; one that waits already is asked once. False when too many wait."""
+        """Have a path asked for; one that waits already is asked once. False when too many wait.
+
+        What is under way may have left the exchange before: it is asked again.
+        """
         connections = self._waiting.get(request.about)
         if connections is not None:
             if request.connection not in connections:
@@ -81,22 +86,32 @@ class VenueHttp:
         self._something.set()
         return True
 
+    def forget(self, connection: int) -> None:
+        """A connection was lost: what it asked for before says nothing of what it missed since."""
+        for connections in (*self._waiting.values(), self._under_way):
+            if connection in connections:
+                connections.remove(connection)
+        self._waiting = {path: asked for path, asked in self._waiting.items() if asked}
+
     async def serve(self) -> None:
         """Ask for what waits, at the exchange's pace; ends only when cancelled."""
         loop = asyncio.get_running_loop()
         try:
             while True:
                 await self._something.wait()
+                if not self._waiting:
+                    self._something.clear()
+                    continue
                 path = next(iter(self._waiting))
+                self._under_way = self._waiting.pop(path)
                 began = loop.time()
                 try:
                     kind, payload = ANSWERED, await self.fetch("GET", path)
                 except AskError as error:
                     kind, payload = FAILED, str(error).encode()
-                for connection in self._waiting.pop(path):
+                given, self._under_way = self._under_way, []
+                for connection in given:
                     self._give(connection, kind, path, payload)
-                if not self._waiting:
-                    self._something.clear()
                 await asyncio.sleep(max(0.0, began + self._spacing_s - loop.time()))
         finally:
             await self._client.aclose()

@@ -82,7 +82,7 @@ class VenueSocket:
     """One connection of one venue, opened again whenever it is lost.
 
     `address` says where to connect, each time anew; it may ask the venue for that and raise
-    AskError. Frames sent by `send` leave at once, those by `send_paced` at the endpoint's pace.
+    AskError. `forget` is called with the connection's number when it is lost. Frames sent by `send` leave at once, those by `send_paced` at the endpoint's pace.
     """
 
     def __init__(
@@ -93,6 +93,7 @@ class VenueSocket:
         address: Callable[[], Awaitable[str]],
         endpoint: Endpoint,
         now_ns: Callable[[], int],
+        forget: Callable[[int], None] | None = None,
     ) -> None:
         self.venue = venue
         self.connection = connection
@@ -100,6 +101,7 @@ class VenueSocket:
         self._endpoint = endpoint
         self._inbox = inbox
         self._now_ns = now_ns
+        self._forget_asked = forget
         self._transport: WSTransport | None = None
         self._paced: deque[bytes] = deque()
         self._free_at = 0.0
@@ -165,6 +167,8 @@ class VenueSocket:
         if self._transport is None:
             return
         self._forget()
+        if self._forget_asked is not None:
+            self._forget_asked(self.connection)
         number = self._inbox.next_shell_sequence()
         self._inbox.inject(Disconnected(0, number, 0, self.venue, self.connection, cause))
 

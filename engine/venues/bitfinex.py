@@ -21,6 +21,7 @@ from ext import checksum
 SEQ_ALL = 65536
 OB_CHECKSUM = 131072
 NONE_YET = -1
+STRAYS_MAX = 100
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -32,11 +33,16 @@ class _Event(msgspec.Struct, gc=False):
 
 
 class Kept(msgspec.Struct):
-    """What is known of the connection: its channels and the number of its last frame."""
+    """What is known of the connection: its channels and the number of its last frame.
+
+    `strays` are channels that frames came on and no confirmation named: it may have been lost, and
+    the venue lets nobody enter a channel twice.
+    """
 
     books: dict[int, int]
     trades: dict[int, int]
     last: int
+    strays: set[int] = set()
 
 
 _EVENT = msgspec.json.Decoder(_Event).decode
@@ -77,12 +83,13 @@ class BitfinexHandler(Feed):
         self._kept = Kept({}, {}, NONE_YET)
 
     def resync(self, instrument: int, now_ns: int) -> tuple[tuple[bytes, ...], str]:
-        """Leave the book's channel and enter it again, under another number."""
+        """Leave the book's channel, and those nobody knows, and enter it again."""
+        known = [channel for channel, number in self._kept.books.items() if number == instrument]
         leave = tuple(
             msgspec.json.encode({"event": "unsubscribe", "chanId": channel})
-            for channel, number in self._kept.books.items()
-            if number == instrument
+            for channel in (*known, *sorted(self._kept.strays))
         )
+        self._kept.strays.clear()
         self._kept.books = {c: n for c, n in self._kept.books.items() if n != instrument}
         return (*leave, _book(self.natives[instrument])), ""
 
@@ -101,6 +108,8 @@ class BitfinexHandler(Feed):
         if number is not None:
             return [*news, *self._book(books[number], parts[1:-1])]
         number = self._kept.trades.get(channel)
+        if number is None and len(self._kept.strays) < STRAYS_MAX:
+            self._kept.strays.add(channel)
         if number is not None and parts[1] == Raw(b'"te"'):
             trade_id, _, amount, price = _TRADE(parts[2])
             size = bytes(amount).decode("ascii")
@@ -111,6 +120,8 @@ class BitfinexHandler(Feed):
     def _event(self, event: _Event) -> Sequence[News]:
         if event.event == "error":
             raise Refused(f"{event.msg}")
+        if event.event == "unsubscribed":
+            self._kept.strays.discard(event.chanId)
         number = self.ids.get(event.symbol)
         if event.event == "subscribed" and number is not None:
             channels = {"book": self._kept.books, "trades": self._kept.trades}.get(event.channel)
@@ -119,11 +130,14 @@ class BitfinexHandler(Feed):
         return []
 
     def _counted(self, count: int, books: Mapping[int, TrackedBook]) -> Sequence[News]:
-        """All live books are lost where a frame is missing."""
-        before, self._kept.last = self._kept.last, max(count, self._kept.last)
+        """All live books are lost where the count does not go on.
+
+        Also where it goes back: had the one before been wrong, all that follow would be old.
+        """
+        before, self._kept.last = self._kept.last, count
         if before == NONE_YET or count == before + 1:
             return []
-        if count <= before:
+        if count == before:
             return [OldNews(first) for first in list(self.natives)[:1]]
         return [lost(books[n], Reason.SEQUENCE_GAP) for n in self.natives if books[n].live]
 

@@ -1,7 +1,8 @@
 """Bitstamp: a REST snapshot, and differences stamped with the venue's time in microseconds.
 
 A difference applies when its stamp is above the book's. Stamps do not count, so a missing difference
-cannot be seen: what can be is a crossed book. Source: https://www.bitstamp.net/websocket/v2/
+cannot be seen: what can be is a crossed book. So a snapshot is used only where it is not older than
+the first difference that waits for it: between them others may be missing. Source: https://www.bitstamp.net/websocket/v2/
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -87,6 +88,10 @@ class BitstampHandler(DifferenceFeed):
         """See `DifferenceFeed.read_snapshot`."""
         answer = _BOOK(payload)
         return int(answer.microtimestamp), answer.bids, answer.asks
+
+    def joins(self, sequence: int, waiting: Sequence[bytes]) -> bool:
+        """See `DifferenceFeed.joins`."""
+        return not waiting or int(_BOOK(_FRAME(waiting[0]).data).microtimestamp) <= sequence
 
     def read(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """See `Feed.read`."""

@@ -85,7 +85,7 @@ class CcxtHandler(Feed):
         tracked.begin()
         return self.settle_pairs(tracked, 0, item.bids, item.asks)
 
-    def _trades(self, tracked: TrackedBook, trades: list[_Trade]) -> list[News]:
+    def _trades(self, tracked: TrackedBook, trades: list[_Trade]) -> Sequence[News]:
         number, news = tracked.instrument.id, list[News]()
         known = self._known[number]
         for item in trades:

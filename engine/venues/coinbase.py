@@ -102,8 +102,8 @@ class CoinbaseHandler(Feed):
         number = message.sequence_num
         if number == NONE_YET:
             return []
-        before, self._last = self._last, max(self._last, number)
-        if before != NONE_YET and number <= before:
+        before, self._last = self._last, number  # also back: had it been wrong, all would be old
+        if number == before:
             return [OldNews(first) for first in list(self.natives)[:1]]
         news: list[News] = []
         if before != NONE_YET and number != before + 1:

@@ -250,6 +250,10 @@ class DifferenceFeed(Feed):
         self._wait(number, payload)
         return [LostNews(number, reason)]
 
+    def joins(self, sequence: int, waiting: Sequence[bytes]) -> bool:
+        """Whether a snapshot may begin a book; most are found too old by the first difference."""
+        return True
+
     def fresh(self, number: int) -> bool:
         """Whether a book is as its snapshot made it."""
         return number in self._kept.fresh
@@ -278,6 +282,10 @@ class DifferenceFeed(Feed):
         sequence, bids, asks = self.read_snapshot(frame.payload)
         if tracked.live and sequence <= tracked.book.sequence:
             return []  # asked twice, or late: the book is further on
+        waiting = self._kept.waiting.get(number, ())
+        if sequence < tracked.book.sequence or not self.joins(sequence, waiting):
+            tracked.lose(BookState.SYNCING, Reason.SNAPSHOT_OLD)
+            return [LostNews(number, Reason.SNAPSHOT_OLD)]
         tracked.begin()
         news: list[News] = [*self.settle_pairs(tracked, sequence, bids, asks)]
         if not tracked.live:

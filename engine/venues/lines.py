@@ -89,6 +89,7 @@ class Line:
         """No book of the line is known to be right; which were, or were in another state."""
         gone = []
         for number, tracked in self.books.items():
+            tracked.book.sequence = 0  # whatever number comes next, it is not older
             if tracked.live or tracked.state is not state:
                 tracked.lose(state, reason)
                 self.lost_ns.setdefault(number, now_ns)

@@ -134,6 +134,8 @@ class OkxHandler(Feed):
         elif not tracked.live:
             return (OldNews(number),)
         elif item.seqId != UNCHAINED and item.prevSeqId != tracked.book.sequence:
+            if item.seqId == tracked.book.sequence:
+                return (OldNews(number),)
             return (lost(tracked, Reason.SEQUENCE_GAP),)
         check = Check.VERIFIED if item.checksum else Check.MISSING
         news = self.settle_pairs(tracked, item.seqId, item.bids, item.asks, check)

@@ -6,7 +6,6 @@ before its bytes leave; what is not known of an order is asked until it is.
 """
 
 from collections.abc import Callable, Mapping
-from itertools import chain
 from typing import Any
 
 import msgspec
@@ -211,9 +210,8 @@ class Venue(Component):
             news = line.first_arrivals(news)
         if len(news) == 1:
             return self._on_news[type(news[0])](line, news[0], frame.received_ns, now_ns)
-        received_ns, follow = frame.received_ns, self._on_news
-        made = [follow[type(item)](line, item, received_ns, now_ns) for item in news]
-        return tuple(chain.from_iterable(made))
+        received_ns, on_news = frame.received_ns, self._on_news
+        return sum((on_news[type(item)](line, item, received_ns, now_ns) for item in news), NOTHING)
 
     def _distrust(self, line: Line, frame: Frame, now_ns: int) -> Outputs:
         """A frame could not be read: books it hurt, and those that nothing will tell of, are lost."""

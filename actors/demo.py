@@ -24,7 +24,7 @@ def run_cluster(config: Config, text: str, seconds: float | None) -> int:
     signal.signal(signal.SIGINT, ask_to_stop)
     signal.signal(signal.SIGTERM, ask_to_stop)
     began = time.monotonic()
-    view.say(f"starting a local Ray cluster for {config.name} (everything is simulated)")
+    view.say(f"starting a local Ray cluster for {config.name} ({_what_is_real(config)})")
     try:
         launch.start()
         launch.wait_up()
@@ -36,6 +36,11 @@ def run_cluster(config: Config, text: str, seconds: float | None) -> int:
     finally:
         view.close()
         launch.close()
+
+
+def _what_is_real(config: Config) -> str:
+    simulated = all(venue.kind == "simulated" for venue in config.venues)
+    return "everything is simulated" if simulated else "real venues are only watched"
 
 
 def _trade(launch: Launch, view: LiveView, began: float, seconds: float | None) -> int:

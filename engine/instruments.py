@@ -63,7 +63,8 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
                 (
                     tick_places + lot_places > self.quote_decimals,
                     f"a tick times a lot is finer than {self.quote} is held "
-                    f"({self.quote_decimals} decimals)",
+                    f"({self.quote_decimals} decimals): assets.{self.quote} = "
+                    f"{tick_places + lot_places} would do",
                 ),
                 (not 0 < self.lots_min <= self.lots_max, "lots_min must be in 1..lots_max"),
                 (not 0 < self.ticks_min <= self.ticks_max, "ticks_min must be in 1..ticks_max"),

@@ -106,7 +106,6 @@ class Venue(Component):
         timeout_ns = config.order_timeout_ms * MS
         desk = self.desk = Desk(sender, venue, self._handler, self.next_sequence, timeout_ns)
         self._takers: dict[type, Callable[[Any, int], Outputs]] = {
-            Frame: self._on_frame,
             OrderCommand: self._on_order,
             CancelCommand: lambda command, _: tuple(desk.cancel(command)),
             RequestRefused: lambda refused, _: tuple(desk.refused(refused)),
@@ -136,6 +135,8 @@ class Venue(Component):
 
     def on_message(self, message: AnyMessage, now_ns: int) -> Outputs:
         """See `Component.on_message`."""
+        if type(message) is Frame:
+            return self._on_frame(message, now_ns)
         taker = self._takers.get(type(message))
         return NOTHING if taker is None else taker(message, now_ns)
 

@@ -54,3 +54,36 @@ def test_an_asset_without_decimals_says_where_to_put_them() -> None:
     text = DEMO.replace("BTC/USDT", "DOGE/USDT").replace("BTC", "DOGE")
     with pytest.raises(ConfigError, match=r"add assets\.DOGE"):
         parse(text, "demo.toml")
+
+
+@pytest.mark.parametrize("name", ["demo", "watch"])
+def test_the_configurations_that_come_along_hold(name: str) -> None:
+    """And the engine has a handler for each of their protocols."""
+    from engine.assembly import HANDLERS, build_all, solo_topology
+
+    path = Path(__file__).parent.parent / "configs" / f"{name}.toml"
+    config = parse(path.read_text(), name)
+    assert {venue.protocol for venue in config.venues} <= set(HANDLERS)
+    assert build_all(config, solo_topology(config), instruments_of(config))
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ('kind = "watch"\n', r"venues\[0\].protocol: name the exchange's protocol"),
+        (
+            'kind = "simulated"\nstream_url = "wss://x"\n',
+            r"venues\[0\].stream_url: only a venue of kind 'watch' has addresses",
+        ),
+        ('kind = "watch"\nprotocol = "kraken"\nstream_url = "kraken.com"\n', "stream_url"),
+        (
+            'kind = "watch"\nprotocol = "kraken"\nredundancy = 3\n',
+            "redundancy: Expected `int` <= 2",
+        ),
+    ],
+)
+def test_a_venue_that_cannot_be_watched_is_refused(lines: str, says: str) -> None:
+    """By the place in the file and the mend."""
+    text = f'name = "w"\n[[venues]]\nname = "a"\n{lines}'
+    with pytest.raises(ConfigError, match=says):
+        parse(f"instruments = []\n{text}", "w.toml")

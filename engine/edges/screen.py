@@ -276,6 +276,12 @@ def _tick_to_order(view: EngineView) -> tuple[int, float, float]:
     )
 
 
+def _what_is_real(view: EngineView) -> str:
+    """What the numbers on the screen are worth."""
+    real = any(not venue.simulated for venue in view.venues)
+    return "MARKET DATA REAL OR RECORDED, MONEY SIMULATED" if real else "SIMULATED"
+
+
 def _rows_each(sections: list[Section], room: int) -> list[int]:
     """Share `room` lines: a head for each table, the whole ones, then a row in turn to the rest."""
     wants = [len(section.rows) for section in sections]
@@ -310,7 +316,7 @@ def render(
     ]
     return Panel(
         Group(*lines, *tables),
-        title=f"SIMULATED  {address}  {elapsed}  Ctrl-C stops",
+        title=f"{_what_is_real(view)}  {address}  {elapsed}  Ctrl-C stops",
         title_align="left",
         subtitle="CryptoOrchestrator",
         subtitle_align="left",

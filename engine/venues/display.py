@@ -50,7 +50,8 @@ class Display:
             return (depth,)
         component.sequence = stamp + 1
         self._tops[number] = top
-        shown = BookTop(sender, stamp + 1, received_ns, number, LIVE, *top)
+        bid, bid_lots, ask, ask_lots = top
+        shown = BookTop(sender, stamp + 1, received_ns, number, LIVE, bid, bid_lots, ask, ask_lots)
         if before is None:
             return depth, shown, self._changed(tracked, received_ns, took_ns)
         return depth, shown

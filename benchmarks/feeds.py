@@ -43,36 +43,30 @@ def venue_of(config: Config) -> Venue:
     return venue
 
 
-def timed(venue: Venue, payload: bytes, queue: list[AnyMessage]) -> int:
-    """One frame's ns, from bytes to messages in the queue and the best price read."""
-    began = time.perf_counter_ns()
-    queue.extend(venue.on_message(Frame(0, 1, began, 0, 0, 0, payload), began))
-    book = venue.books[0].book
-    best = book.bid_ticks, book.ask_ticks
-    took = time.perf_counter_ns() - began
-    assert best[0] < best[1] or not best[1]
-    return took
-
-
 def binance(config: Config, frames: FeedFrames) -> list[int]:
-    """ns of each timed frame in one passage over the capture."""
+    """ns of each timed frame in one passage over the capture, from bytes to the best price read.
+
+    The best prices are held against the capture's own afterwards, all of them, as the peers' are.
+    """
     venue = venue_of(config)
     venue.on_message(Frame(0, 1, 1, 0, 0, 0, frames.lead[0]), 1)
     about = f"/api/v3/depth?symbol={frames.symbol}&limit=1000"
     venue.on_message(Frame(0, 1, 1, 0, 0, 1, frames.snapshot, about), 1)
-    wanted = set(frames.timed)
     taken = []
+    tops = []
     queue: list[AnyMessage] = []
-    instrument = venue.instruments[0]
-    for place, payload in enumerate(frames.lead):
-        took = timed(venue, payload, queue)
-        if place in wanted:
-            taken.append(took)
-        book = venue.books[0].book
-        found = instrument.ticks_to_price(book.bid_ticks), instrument.ticks_to_price(book.ask_ticks)
-        assert tuple(map(float, found)) == tuple(map(float, frames.best[place]))
+    book = venue.books[0].book
+    for payload in frames.lead:
+        began = time.perf_counter_ns()
+        queue.extend(venue.on_message(Frame(0, 1, began, 0, 0, 0, payload), began))
+        best = book.best()
+        taken.append(time.perf_counter_ns() - began)
+        tops.append(best)
         queue.clear()
-    return taken
+    grid = venue.books[0].grid
+    for (bid, _, ask, _), told in zip(tops, frames.best, strict=True):
+        assert (bid, ask) == (grid.ticks(told[0]), grid.ticks(told[1]))
+    return [taken[place] for place in frames.timed]
 
 
 def checked(config: Config, frames: list[CapturedFrame]) -> tuple[list[int], int]:

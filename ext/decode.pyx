@@ -17,7 +17,7 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from ext.book cimport Book
-from ext.ladder cimport CHANGED, Side, put
+from ext.ladder cimport CHANGED, Side, put, put_eight
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
@@ -68,6 +68,7 @@ cdef enum:
     NO_SUCH_LEVEL = 5     # the book itself refused: price 0, or no room
     PLACES_MAX = 18
     QUICK_ROOM = 64       # more than a simple level's bytes
+    COPIED_MAX = 4096     # what is not longer is copied, with room behind it
     DIGITS_MAX = 18       # significant digits that are read; 10 ** 18 fits an int64
 
 cdef int64_t[19] POWERS
@@ -381,32 +382,48 @@ cdef inline const char* quick_number(const char* at, const Step* step, int64_t* 
 
 
 cdef Py_ssize_t quick_pairs(
-    Text* json, Side* side, int sign, Py_ssize_t limit, const Step* tick, const Step* lot
+    Text* json, Side* side, int sign, Py_ssize_t limit, const Step* tick, const Step* lot, bint* ended
 ) noexcept nogil:
     """Apply levels as long as they are simple; how many. `json` then stands before the next level.
 
-    Never looks at a level that could reach the last QUICK_ROOM bytes, so it needs no bounds.
+    Knows no bounds: it reads up to QUICK_ROOM bytes beyond `json.end`. `ended` is whether the array
+    was simple to its end.
     """
     cdef const char* at = json.at
-    cdef const char* last = json.end - QUICK_ROOM
+    cdef const char* last = json.end
     cdef const char* next
-    cdef int64_t ticks, lots
+    cdef Text[8] begins
+    cdef int64_t[8] keys, lots
     cdef Py_ssize_t count = 0
+    cdef int held = 0, i, done
     if tick.places > 9 or lot.places > 9:
         return 0
     while at < last and at[0] == c"[" and at[1] == c'"':
-        next = quick_number(at + 2, tick, &ticks)
-        if next is NULL or ticks == 0 or next[0] != c"," or next[1] != c'"':
+        next = quick_number(at + 2, tick, &keys[held])
+        if next is NULL or keys[held] == 0 or next[0] != c"," or next[1] != c'"':
             break
-        next = quick_number(next + 2, lot, &lots)
-        if next is NULL or next[0] != c"]" or next[1] != c",":
+        next = quick_number(next + 2, lot, &lots[held])
+        if next is NULL or next[0] != c"]" or (next[1] != c"," and next[1] != c"]"):
             break
-        if put(side, sign * ticks, lots, limit) != CHANGED:
-            break
-        at = next + 2
-        count += 1
+        ended[0] = next[1] == c"]"
+        keys[held] *= sign
+        begins[held].at = at
+        at = last if ended[0] else next + 2
+        held += 1
+        if held == 8:
+            held = 0
+            if put_eight(side, keys, lots, limit, &done) != CHANGED:
+                ended[0] = False
+                json.at = begins[done].at
+                return count + done
+            count += 8
+    for i in range(held):
+        if put(side, keys[i], lots[i], limit) != CHANGED:
+            ended[0] = False
+            json.at = begins[i].at
+            return count + i
     json.at = at
-    return count
+    return count + held
 
 
 # --- one level of each shape: FINE with side, price and quantity, or what was wrong -----------------
@@ -567,11 +584,12 @@ cdef class Grid:
     ) except -1:
         """Apply one JSON array of levels of a shape; how many there were."""
         cdef Py_buffer view
-        cdef Text text, ahead
+        cdef Text text, ahead, rest
         cdef Level level
-        cdef Py_ssize_t count = 0
-        cdef bint many = True
+        cdef Py_ssize_t count = 0, size
+        cdef bint many = True, ended = False
         cdef int wrong = FINE
+        cdef char[4160] padded  # COPIED_MAX + QUICK_ROOM
         memset(&level, 0, sizeof(Level))
         PyObject_GetBuffer(json, &view, PyBUF_SIMPLE)
         try:
@@ -585,11 +603,24 @@ cdef class Grid:
                 many = take(&ahead, c"[")  # Bitfinex sends a single level bare
             if many:
                 take(&text, c"[")
-            if shape == PAIRS and book.rows is NULL and (side == 1 or side == -1):
+            if shape == PAIRS and book.rows is NULL and side * side == 1:
+                if view.len <= COPIED_MAX:  # nearly every frame
+                    size = text.end - text.at
+                    memcpy(padded, text.at, size)
+                    memset(padded + size, 0, QUICK_ROOM)
+                    text.at = padded
+                    text.end = text.at + size
+                    rest = text
+                else:
+                    rest.at = text.at
+                    rest.end = text.end - QUICK_ROOM
                 count = quick_pairs(
-                    &text, &book.bid if side == 1 else &book.ask, side, book.levels_max,
-                    &self.tick, &self.lot,
+                    &rest, &book.bid if side == 1 else &book.ask, side, book.levels_max,
+                    &self.tick, &self.lot, &ended,
                 )
+                if ended:
+                    return count
+                text.at = rest.at
             while True:
                 level.side = side
                 level.quantity.text = NULL

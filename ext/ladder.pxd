@@ -165,12 +165,51 @@ cdef inline int insert(
 
 
 cdef inline int put(Side* side, int64_t key, int64_t lots, Py_ssize_t limit) noexcept nogil:
-    """Set one level; 0 lots deletes it. The only code that inserts or removes.
+    """Set one level; 0 lots deletes it."""
+    return put_at(side, find(side, key), key, lots, limit)
+
+
+cdef inline int put_eight(
+    Side* side, const int64_t* keys, const int64_t* lots, Py_ssize_t limit, int* done
+) noexcept nogil:
+    """Set eight levels, in order; `done` is how many were set when one does not fit.
+
+    Their slots are searched side by side, for the processor waits for memory eight times less; a
+    slot that an earlier one of the eight has moved is searched again.
+    """
+    cdef Py_ssize_t[8] slots
+    cdef Py_ssize_t width = side.count, half, index
+    cdef int i, outcome
+    for i in range(8):
+        slots[i] = 0
+    while width > 1:
+        half = width >> 1
+        for i in range(8):
+            slots[i] += half if side.keys[slots[i] + half - 1] < keys[i] else 0
+        width -= half
+    for i in range(8):
+        index = slots[i] + (side.count > 0 and side.keys[slots[i]] < keys[i])
+        if (
+            index > side.count
+            or (index < side.count and side.keys[index] < keys[i])
+            or (index > 0 and side.keys[index - 1] >= keys[i])
+        ):
+            index = find(side, keys[i])
+        outcome = put_at(side, index, keys[i], lots[i], limit)
+        if outcome != CHANGED:
+            done[0] = i
+            return outcome
+    return CHANGED
+
+
+cdef inline int put_at(
+    Side* side, Py_ssize_t index, int64_t key, int64_t lots, Py_ssize_t limit
+) noexcept nogil:
+    """Set the level whose slot is the first that is not below it. Only this inserts or removes.
 
     A deleted level leaves its slot dead: most prices that go come back, and the levels beside them
     need not move. Only at the touch are dead slots dropped.
     """
-    cdef Py_ssize_t index = find(side, key)
     if index == side.count or side.keys[index] != key:
         if lots == 0:
             return CHANGED

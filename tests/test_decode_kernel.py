@@ -2,6 +2,7 @@
 
 import json
 from decimal import Decimal
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -193,3 +194,49 @@ def test_names_the_bad_level(levels: bytes, says: str) -> None:
 def test_a_text_of_the_twin_is_text() -> None:
     """The twin keeps digits that a float would lose."""
     assert twin.read(b"[1.10]") == [Text("1.10")]
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**32), st.sampled_from([8, 40, 300]), st.booleans())
+def test_long_frames_on_deep_books_are_as_a_dict(seed: int, size: int, ordered: bool) -> None:
+    """Frame after frame, sets and deletions anywhere in a book of thousands of levels."""
+    random = Random(seed)
+    book, grid = Book(), decode.Grid(1, 2, 1, 3)
+    held: dict[int, dict[int, int]] = {BID: {}, ASK: {}}
+    for _ in range(30):
+        sides = []
+        for side in (BID, ASK):
+            ticks = [random.randrange(1, 4000) for _ in range(random.randrange(size + 1))]
+            if ordered:
+                ticks.sort(reverse=side == BID)
+            levels = [(each, random.choice((0, random.randrange(1, 10**6)))) for each in ticks]
+            for each, lots in levels:
+                held[side].pop(each, None)
+                if lots:
+                    held[side][each] = lots
+            rows = [
+                f'["{Decimal(each).scaleb(-2):f}","{Decimal(lots).scaleb(-3):f}00000"]'
+                for each, lots in levels
+            ]
+            sides.append(f"[{','.join(rows)}]".encode())
+        crossed = grid.both(book, 5, *sides)
+        assert book.levels(BID) == sorted(held[BID].items(), reverse=True)
+        assert book.levels(ASK) == sorted(held[ASK].items())
+        assert book.sequence == 5
+        best = max(held[BID], default=0), min(held[ASK], default=0)
+        assert crossed == (best[1] != 0 and best[0] >= best[1])
+        assert book.best() == (
+            best[0],
+            held[BID].get(best[0], 0),
+            best[1],
+            held[ASK].get(best[1], 0),
+        )
+
+
+def test_a_full_book_refuses_the_level_that_is_too_many() -> None:
+    """By its number, also among eight that are set side by side."""
+    book = Book(5)
+    rows = ",".join(f'["{n}.00","1"]' for n in range(1, 30))
+    with pytest.raises(ValueError, match="level 5: 600 ticks, 1000 lots"):
+        decode.Grid(1, 2, 1, 3).pairs(book, BID, f"[{rows}]".encode())
+    assert book.levels(BID) == [(500 - 100 * n, 1000) for n in range(5)]

@@ -37,7 +37,8 @@ from engine.venues.binance import BinanceHandler
 from engine.venues.handler import News
 from engine.venues.simulated import SimulatedHandler
 
-ORDERS = 1  # the connection on which orders leave and their fates come back
+ORDERS = 0  # the connection on which orders leave and their fates come back
+FATE = b'{"type"'  # how a frame of the simulated exchange begins
 
 CONFIG = f"""
 name = "bench"
@@ -94,13 +95,13 @@ class BenchHandler(BinanceHandler):
         super().__init__(instruments, natives)
         self._orders = SimulatedHandler(instruments, natives)
 
-    def open(self) -> tuple[bytes, ...]:
+    def open(self, now_ns: int) -> tuple[bytes, ...]:
         """The rig's source needs no subscription."""
         return ()
 
-    def decode(self, frame: Frame, books: Mapping[int, TrackedBook]) -> list[News]:
-        """By connection: market data, or what became of orders."""
-        if frame.connection == ORDERS:
+    def decode(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
+        """By their first bytes: market data, or what became of orders."""
+        if frame.payload.startswith(FATE):
             return self._orders.decode(frame, books)
         return super().decode(frame, books)
 
@@ -191,9 +192,13 @@ def components(config: Config, numbers: Sequence[int]) -> list[Component]:
         match KINDS[number - 1]:
             case "venue":
                 place = number - 1
-                mine = instruments.of_venue(place)
-                handler = BenchHandler(mine, {i.id: natives[i.id] for i in mine})
-                made[number] = Venue(number, place, config.venues[place], instruments, handler)
+                made[number] = Venue(
+                    number,
+                    place,
+                    config.venues[place],
+                    instruments,
+                    lambda part: BenchHandler(part, {i.id: natives[i.id] for i in part}),
+                )
             case "scanner":
                 made[number] = Scanner(number, instruments, config.scanner)
             case "risk":

@@ -89,15 +89,15 @@ def _venues(view: EngineView) -> Section:
     """What each venue's market data went through, and what of its books can be checked."""
     columns = (
         Column("venue"),
-        Column("connected"),
+        Column("up"),
         Column("live", number=True),
         Column("frames", number=True),
         Column("verified", number=True),
         Column("gaps", number=True),
         Column("bad sums", number=True),
-        Column("crossed", number=True),
-        Column("malformed", number=True),
         Column("resyncs", number=True),
+        Column("crossed", number=True, wide=True),
+        Column("malformed", number=True, wide=True),
         Column("unchecked", number=True, wide=True),
         Column("off grid", number=True, wide=True),
         Column("verifies", wide=True),
@@ -111,9 +111,9 @@ def _venues(view: EngineView) -> Section:
             f"{venue.checksums:,}",
             f"{venue.gaps:,}",
             f"{venue.checksums_failed:,}",
+            f"{venue.resyncs:,}",
             f"{venue.crossed:,}",
             f"{venue.malformed:,}",
-            f"{venue.resyncs:,}",
             f"{venue.unchecked:,}",
             f"{venue.off_grid:,}",
             venue.verifies,
@@ -279,7 +279,7 @@ def _tick_to_order(view: EngineView) -> tuple[int, float, float]:
 def _what_is_real(view: EngineView) -> str:
     """What the numbers on the screen are worth."""
     real = any(not venue.simulated for venue in view.venues)
-    return "MARKET DATA REAL OR RECORDED, MONEY SIMULATED" if real else "SIMULATED"
+    return "MARKET DATA REAL OR RECORDED, MONEY SIMULATED" if real else "ALL SIMULATED"
 
 
 def _rows_each(sections: list[Section], room: int) -> list[int]:
@@ -344,7 +344,8 @@ def line(view: EngineView, elapsed: str) -> str:
 
 def summary(view: EngineView, seconds: float, checks: list[str]) -> RenderableType:
     """How a run ended: what was done, how fast, and what was checked."""
-    table = Table(title=f"{seconds:.0f} s, all simulated", title_justify="left", box=None)
+    title = f"{seconds:.0f} s, {_what_is_real(view).lower()}"
+    table = Table(title=title, title_justify="left", box=None)
     table.add_column("what")
     table.add_column("value", justify="right")
     for pnl in view.pnl:

@@ -138,7 +138,9 @@ class Client:
         # Of two lines the other may be behind, and a new connection may begin with an old answer.
         apart = exchange.lines > 1 and not handler.numbered
         begun_old = Kind.HTTP_STALE in kinds and bool(kinds.intersection(OF_CONNECTIONS))
-        self.shown = Shown(exchange.model, self.venue, true, true and not apart and not begun_old)
+        undone = Kind.REORDER in kinds and not exchange.model.dated
+        ordered = true and not apart and not begun_old and not undone
+        self.shown = Shown(exchange.model, self.venue, true, ordered)
         self.failures: list[BaseException] = []
         self._sequence = 0
         self._timers: dict[int, asyncio.TimerHandle] = {}

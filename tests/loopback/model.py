@@ -21,12 +21,14 @@ class Model:
     """The public side of an exchange, which plays a tape. Subclasses know its frames.
 
     `depth` is how many levels a client can be sure of, None for all; `asks_http` says that
-    snapshots come over HTTP.
+    snapshots come over HTTP. Where frames are not `dated`, a checksum says that a book was true once,
+    not that it is the newest: two frames that undo each other may come in the wrong order unseen.
     """
 
     protocol = ""
     depth: int | None = None
     asks_http = False
+    dated = True
     welcome = ""
 
     def __init__(self, tape: Tape) -> None:

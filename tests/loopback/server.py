@@ -314,7 +314,7 @@ class Exchange:
                 while await reader.readline() not in (b"\r\n", b""):
                     continue  # no header matters here
                 path = line.split(b" ")[1].decode()
-                writer.write(await self._respond(path))
+                writer.write(await self._respond(path, reader))
                 await writer.drain()
                 self.pulse.beat()
         except ConnectionError:
@@ -323,7 +323,7 @@ class Exchange:
             del self._answering[task]
             writer.close()
 
-    async def _respond(self, path: str) -> bytes:
+    async def _respond(self, path: str, reader: asyncio.StreamReader) -> bytes:
         self.requests += 1
         refusal = self._refusal()
         if refusal:
@@ -333,11 +333,14 @@ class Exchange:
         body = self.model.answer(path, back, self.stream_url)
         if fault.kind in (Kind.HTTP_LATE, Kind.HTTP_NEVER):
             event = asyncio.Event()
-            self._late[event] = fault.amount if fault.kind is Kind.HTTP_LATE else 1_000_000
             self.holding += 1
             self.pulse.beat()
             try:
-                await event.wait()
+                if fault.kind is Kind.HTTP_LATE:
+                    self._late[event] = fault.amount
+                    await event.wait()
+                else:
+                    await reader.read()  # until the client gives up
             finally:
                 self.holding -= 1
         if fault.kind is Kind.HTTP_ERROR:

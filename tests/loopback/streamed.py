@@ -21,6 +21,7 @@ class KrakenV1Model(Model):
 
     protocol = "kraken_v1"
     depth = 10  # what the checksum covers
+    dated = False
 
     def heard(self, peer: Peer, payload: bytes) -> list[bytes]:
         call = json.loads(payload)
@@ -49,6 +50,7 @@ class KrakenModel(Model):
 
     protocol = "kraken"
     depth = 10
+    dated = False
 
     @staticmethod
     def tape_of(folder: Path) -> Tape:
@@ -96,7 +98,8 @@ class OkxModel(Model):
     """OKX, as recorded in 2022: a checksum, no seqId yet."""
 
     protocol = "okx"
-    depth = 25
+    depth: int | None = 25
+    dated = False
 
     def heard(self, peer: Peer, payload: bytes) -> list[bytes]:
         if payload == b"ping":
@@ -129,6 +132,7 @@ class OkxChainedModel(OkxModel):
     """OKX as it is documented now: seqId and prevSeqId, the checksum 0. Recorded changes, our ids."""
 
     depth = None
+    dated = True
 
     def stream(self, peer: Peer, step: Step) -> list[bytes]:
         message = json.loads(step.payload)
@@ -248,7 +252,9 @@ class BitfinexModel(Model):
     def heard(self, peer: Peer, payload: bytes) -> list[bytes]:
         call = json.loads(payload)
         if call["event"] == "ping":
-            return [b'{"event":"pong","ts":1}']
+            # The venue says "hb" each 15 seconds on a channel that is still; here with each pong.
+            beats = [self._counted(peer, channel, '"hb"') for channel in peer.channels]
+            return [b'{"event":"pong","ts":1}', *beats]
         if call["event"] == "conf":
             return [json.dumps({**call, "status": "OK"}).encode()]
         if call["event"] == "unsubscribe":

@@ -170,8 +170,7 @@ class Venue(Component):
         outputs: list[AnyMessage] = self._give_up(line, gone, 0)
         outputs += [self._send(message.connection, payload) for payload in frames]
         if line.handler.takes_orders:
-            outputs += self.desk.doubt_all()
-            outputs += self.desk.ask_all()
+            outputs += self.desk.doubt_all() + self.desk.ask_all()
         outputs.append(self._status(0))
         return tuple(outputs)
 
@@ -243,6 +242,9 @@ class Venue(Component):
         self.counts.lost(news.reason)
         line.lost(news, now_ns)
         outputs = self._give_up(line, [news.instrument], received_ns)
+        if news.reason is Reason.SNAPSHOT_OLD:
+            line.asking(news.instrument, now_ns)  # what answered lags: not at once, and ever later
+            return tuple(outputs)
         if news.reason is Reason.OFF_GRID:
             self._off_grid.setdefault(news.instrument, now_ns)
             if not line.handler.listings_path():
@@ -389,11 +391,8 @@ class Venue(Component):
     def restore(self, data: bytes) -> None:
         """See `Component.restore`."""
         state = msgspec.msgpack.decode(data, type=VenueState)
-        self.sequence = state.sequence
-        self._epoch = state.epoch
-        self._killed = state.killed
-        self._ticks = state.ticks
-        self.counts = state.counts
+        self.sequence, self._epoch = state.sequence, state.epoch
+        self._killed, self._ticks, self.counts = state.killed, state.ticks, state.counts
         self.lines.restore(state.lines)
         self._off_grid = state.off_grid
         self._display.restore(state.display)

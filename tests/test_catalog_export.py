@@ -174,7 +174,7 @@ def test_the_commands_work_together(root: Path, tmp_path: Path) -> None:
         (("verify", "--root", "nowhere"), "nowhere: no catalog is there"),
         (("export", "a.csv", "--root", "nowhere"), "nowhere: has nothing of anything"),
         (("export", "a.csv", "--from", "soon"), "--from soon: a UTC time such as"),
-        (("import", "odd", "a.csv"), "odd: lobster, tardis, gemini or ohlcv"),
+        (("import", "odd", "a.csv"), "odd: capture, recording, lobster, tardis, gemini or ohlcv"),
         (("import", "lobster", "a.csv"), "one *_message_* and one *_orderbook_*"),
         (("import", "tardis", "a.csv"), "a.csv: there is no such file"),
         (("import", "tardis", "a.csv", "--tick", "1"), "--tick and --lot go together"),

@@ -29,7 +29,7 @@ from engine.edges.solo import play_in_solo
 from engine.edges.verification import host_of, verify_run
 from engine.messages import AnyMessage, Frame, decode
 from engine.runtime import replay
-from engine.venue import Counts
+from engine.venue import VenueState
 from tests.captures import hold_tops
 
 DEMO = Path(__file__).parent.parent / "configs" / "demo.toml"
@@ -167,7 +167,8 @@ def test_it_all_adds_up_and_runs_again(run: Run) -> None:
         assert verdict.epochs >= 3, "the first, one killed and one frozen"
     assert sum(verdict.witnessed for verdict in verdicts) > 1000
     tape = max(launch.folder.glob("tape-*.parquet"))
-    folder, counts = play_tape(tape)
+    folder, states = play_tape(tape)
+    counts = [state.counts for state in states]
     print(f"{tape.name}: {[count.frames for count in counts]} frames played back")
     assert [count.frames for count in counts] == [
         sum(isinstance(message, Frame) for message in inputs(launch.folder / actor))
@@ -185,7 +186,7 @@ def inputs(folder: Path) -> list[AnyMessage]:
     return [decode(r.data) for segment in segments(folder) for r in read_inbox(segment)]
 
 
-def play_tape(tape: Path) -> tuple[Path, list[Counts]]:
+def play_tape(tape: Path) -> tuple[Path, list[VenueState]]:
     """Play a tape back through the solo runtime."""
     text = tape_config(tape, 0.0)
     return play_in_solo(parse(text, "tape"), text)
@@ -202,7 +203,8 @@ def test_a_capture_plays_through_the_cluster(name: str, recorded: Path, tmp_path
     path = recorded / "cryptofeed" / f"{name}.jsonl.gz"
     text = capture_config(path, 0.0).replace('"runs"', f'"{tmp_path}"')
     config = parse(text, "capture")
-    folder, counts = play_in_cluster(config, text)
+    folder, states = play_in_cluster(config, text)
+    counts = [state.counts for state in states]
     assert counts[0].checksums_failed == counts[0].gaps == counts[0].malformed == 0
     verdicts = verify_run(config, folder)
     assert [verdict.differences for verdict in verdicts] == [()] * len(verdicts)

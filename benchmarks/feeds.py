@@ -164,10 +164,10 @@ def report_binance(report: Report, symbol: str, peers: bool) -> None:
     for name, taken in theirs.items():
         if taken:
             middle, around = median_spread(taken)
+            report.figure(f"feeds.binance.{symbol}.{name}", middle, "us/frame", spread=around)
             report.figure(
-                f"feeds.binance.{symbol}.{name}", middle / value, "times ours",
-                bar=SLOWER.get(name), better="higher", peer=name, peer_value=middle, spread=around,
-                load="the spread and the peer's value are us a frame",
+                f"feeds.binance.{symbol}.{name}.times", middle / value, "times ours",
+                bar=SLOWER.get(name), better="higher",
             )  # fmt: skip
     report.figure(f"feeds.binance.{symbol}.encode", encoding(config, frames), "us/frame")
 

@@ -82,7 +82,8 @@ class VenueSocket:
     """One connection of one venue, opened again whenever it is lost.
 
     `address` says where to connect, each time anew; it may ask the venue for that and raise
-    AskError. `forget` is called with the connection's number when it is lost. Frames sent by `send` leave at once, those by `send_paced` at the endpoint's pace.
+    AskError. `forget` is called with the connection's number when it is lost. Frames sent by `send`
+    leave at once, those by `send_paced` at the endpoint's pace.
     """
 
     def __init__(

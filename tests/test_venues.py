@@ -122,6 +122,13 @@ def test_the_venues_own_ticker_agrees(name: str, judged: int, recorded: Path) ->
     assert held == judged
 
 
+def test_markets_of_another_kind_lend_no_grid(recorded: Path) -> None:
+    """Bybit calls a spot market and a contract the same: each has its own symbol and lot."""
+    spot, linear = (describe(capture(recorded, f"BYBIT#BYBIT.ws.{n}")).instruments for n in (3, 2))
+    assert [(i.symbol, i.lot_size) for i in spot[:1]] == [("BTC/USDT", "0.000001")]
+    assert [(i.symbol, i.lot_size) for i in linear[:1]] == [("BTC/USDT:USDT", "0.001")]
+
+
 def book_frames(path: Path, native: str) -> list[Frame]:
     """The frames that change one instrument's book, its snapshot first."""
     frames = [as_frame(frame, n) for n, frame in enumerate(read_capture(path))]

@@ -157,8 +157,11 @@ def _listings(protocol: str, exchange: Exchange, lines: list[Line]) -> Iterator[
     handler = HANDLERS[protocol]
     if not exchange.listings or not issubclass(handler, Feed):
         return
+    kind = re.search(r"category=\w+", handler.listings)  # one exchange, several kinds of markets
     for line in lines:
         if line.t == "http" and exchange.listings in line.url:
+            if kind is not None and kind[0] not in line.url:
+                continue
             try:
                 yield from handler.read_listings(line.data.encode())
             except (msgspec.DecodeError, ValueError):

@@ -232,3 +232,26 @@ def test_a_killed_recording_opens_and_lacks_at_most_its_last_second(
     assert not verify(tmp_path / "made" / "catalog").findings
     again = orchestrator("replay", "made", "--runtime", "solo", folder=tmp_path)
     assert again.returncode == 0, again.stdout + again.stderr
+
+
+def test_a_spoilt_recording_ends_its_replay_and_is_named(tmp_path: Path, recorded: Path) -> None:
+    """It does not hang, and the kill switch is left alone: a bad file is no defect of the engine."""
+    folder = tmp_path / "made"
+    folder.mkdir()
+    path = capture(recorded, "OKX")
+    (folder / "config.toml").write_text(capture_config(path, 0.0))
+    writer = RawWriter(raw_folder(folder, "okx"))
+    for place, frame in enumerate(read_capture(path)):
+        writer.add(frame)
+        if place % 100 == 99:
+            writer.flush()
+    writer.close()
+    (raw,) = raw_files(raw_folder(folder, "okx"))
+    data = bytearray(raw.read_bytes())
+    data[60] ^= 1
+    raw.write_bytes(data)
+    done = orchestrator("replay", "made", "--runtime", "solo", folder=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "the block is spoilt" in done.stderr
+    said = orchestrator("kill-switch", "off", folder=tmp_path).stdout
+    assert "kill switch is off" in said

@@ -38,8 +38,10 @@ class ReplayFeed:
         """Give every frame to the step; between bursts the event loop has its turn."""
         page = self._loop.page
         page.add(Counter.FEEDS_PLAYING, 1)
-        await self._play()
-        page.add(Counter.FEEDS_ENDED, 1)
+        try:
+            await self._play()
+        finally:  # what a spoilt recording raises is told by `Feeds.close`
+            page.add(Counter.FEEDS_ENDED, 1)
 
     async def _play(self) -> None:
         loop = self._loop
@@ -146,7 +148,7 @@ def open_feeds(loop: ActorLoop, config: Config, exchange: str) -> Feeds:
             )
             https.append(http)
             sockets += _sockets(loop, component, endpoint, http)
-    feeds = Feeds(VenueEdges(sockets, https), replays)
+    feeds = Feeds(VenueEdges(sockets, https, loop.fail), replays)
     loop.gate.gateway = feeds
     feeds.open()
     return feeds

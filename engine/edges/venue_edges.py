@@ -1,7 +1,8 @@
 """All that connects an actor's venues to the world: their sockets and their HTTP, as one gateway."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
 
 from engine.edges.ccxt_feed import CcxtFeed
 from engine.edges.venue_http import VenueHttp
@@ -9,12 +10,23 @@ from engine.edges.venue_socket import VenueSocket
 from engine.messages import AnyMessage, HttpRequest, OrderRequest, Reason, SendFrame
 
 
+def _tell(task: "asyncio.Task[None]", fail: Callable[[Exception], None]) -> None:
+    """A task that ends by an error, which none should, ends the actor: nobody else would notice."""
+    error = None if task.cancelled() else task.exception()
+    if isinstance(error, Exception):
+        fail(error)
+
+
 class VenueEdges:
     """Sockets and HTTP of an actor's venues. Implements `engine.edges.gate.Gateway`."""
 
     def __init__(
-        self, sockets: Iterable[VenueSocket | CcxtFeed], https: Sequence[VenueHttp]
+        self,
+        sockets: Iterable[VenueSocket | CcxtFeed],
+        https: Sequence[VenueHttp],
+        fail: Callable[[Exception], None],
     ) -> None:
+        self._fail = fail
         self._sockets = {(socket.venue, socket.connection): socket for socket in sockets}
         self._https = {http.venue: http for http in https}
         self._tasks: list[asyncio.Task[None]] = []
@@ -25,6 +37,8 @@ class VenueEdges:
         work: list[Coroutine[None, None, None]] = [s.keep_open() for s in self._sockets.values()]
         work += [http.serve() for http in self._https.values()]
         self._tasks = [loop.create_task(each) for each in work]
+        for task in self._tasks:
+            task.add_done_callback(partial(_tell, fail=self._fail))
 
     async def close(self) -> None:
         """Close all and wait until they are; raises what ended a task by itself."""

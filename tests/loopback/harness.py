@@ -175,6 +175,10 @@ class Client:
 
     # --- the part of an actor's loop that edges use ---------------------------------------------------
 
+    def fail(self, error: Exception) -> None:
+        """No task of the edges may end by itself."""
+        self.failures.append(error)
+
     def next_shell_sequence(self) -> int:
         """See `ActorLoop`."""
         self._sequence += 1

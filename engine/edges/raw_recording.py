@@ -113,6 +113,17 @@ def read_recording(folder: Path) -> Iterator[CapturedFrame]:
 def read_raw(path: Path) -> Iterator[CapturedFrame]:
     """The frames of one file up to its last whole block; raises CaptureError on a spoilt one."""
     codec = pa.Codec("zstd")
+    for inside, packed in _blocks(path):
+        yield from _FRAMES(codec.decompress(packed, inside, asbytes=True))
+
+
+def check_recording(folder: Path) -> int:
+    """Hold every block of a venue's recording against its sum; how many. Raises CaptureError."""
+    return sum(1 for path in raw_files(folder) for _ in _blocks(path))
+
+
+def _blocks(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Each block of a file: how long it is unpacked, and its packed bytes."""
     size = path.stat().st_size
     with path.open("rb") as file:
         at = 0
@@ -128,4 +139,4 @@ def read_raw(path: Path) -> Iterator[CapturedFrame]:
                 if at == size:
                     return
                 raise CaptureError(f"{path}: byte {at - length}: the block is spoilt")
-            yield from _FRAMES(codec.decompress(packed, inside, asbytes=True))
+            yield inside, packed

@@ -15,6 +15,7 @@ from engine.config import Config, ConfigError, instruments_of, parse
 from engine.edges.capture import CaptureError
 from engine.edges.capture_contents import Capture, describe
 from engine.edges.journal import JournalError
+from engine.edges.raw_recording import check_recording
 from engine.edges.recordings import digests, is_recording, read_digests, recorded_config
 from engine.edges.verification import ActorVerdict, verify_run
 from engine.units import split_decimal
@@ -73,6 +74,8 @@ def replay_path(path: Path, play: Play, speed: float) -> int:
         if path.is_dir() and not is_recording(path):
             return _verify_folder(path)
         if path.is_dir():
+            for venue in recorded_config(path, speed).venues:
+                check_recording(Path(venue.path))  # before anything is started
             text = msgspec.toml.encode(msgspec.to_builtins(recorded_config(path, speed))).decode()
         elif path.suffix == ".parquet":
             text = tape_config(path, speed)

@@ -159,6 +159,23 @@ def test_a_dropped_binance_frame_is_found_and_mended(recorded: Path) -> None:
     assert venue.books[0].live
 
 
+def test_a_difference_under_another_name_is_none(recorded: Path) -> None:
+    """Fuzzing found it: the word alone, anywhere in the frame, made it a difference."""
+    path = recorded / "cryptofeed" / "BINANCE.jsonl.gz"
+    venue = venue_of(config_of(path))
+    frames = [as_frame(frame, n) for n, frame in enumerate(read_capture(path))]
+    at = next(
+        n for n, f in enumerate(frames) if b"nknusdt@depth" in f.payload and n > len(frames) // 2
+    )
+    play(venue, frames[:at])
+    before = venue.books[0].book.dump()
+    other = frames[at].payload.replace(b'"e":', b'"0e":')
+    assert venue.on_message(msgspec.structs.replace(frames[at], payload=other), 1) == ()
+    assert (venue.counts.malformed, venue.books[0].book.dump()) == (1, before)
+    venue.on_message(frames[at], 1)
+    assert venue.books[0].book.dump() != before
+
+
 def test_a_flipped_digit_breaks_exactly_that_kraken_book(recorded: Path) -> None:
     """The checksum finds it; the pair is subscribed anew; the other books stay LIVE."""
     path = recorded / "cryptofeed" / "KRAKEN.jsonl.gz"

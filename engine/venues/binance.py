@@ -7,6 +7,7 @@ https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -22,6 +23,7 @@ WRAPPED = b'{"s'  # a combined stream's frame begins with the stream's name
 class _Diff(msgspec.Struct, gc=False):
     """A depthUpdate; its levels stay JSON."""
 
+    e: Literal["depthUpdate"]
     s: str
     U: int
     u: int

@@ -176,6 +176,19 @@ def test_a_difference_under_another_name_is_none(recorded: Path) -> None:
     assert venue.books[0].book.dump() != before
 
 
+def test_a_frame_whose_count_is_wrong_begins_no_book(recorded: Path) -> None:
+    """Fuzzing found it: an empty array under a wrong count emptied a book and left it LIVE."""
+    path = recorded / "cryptofeed" / "BITFINEX.jsonl.gz"
+    venue = venue_of(config_of(path))
+    frames = [as_frame(frame, n) for n, frame in enumerate(read_capture(path))]
+    play(venue, frames)
+    assert all(book.live for book in venue.books.values())
+    channel = next(f.payload for f in frames if f.payload.startswith(b"[2329")).split(b",")[0]
+    spoilt = msgspec.structs.replace(frames[-1], payload=channel + b",[],7]")
+    venue.on_message(spoilt, 1)
+    assert not any(book.live for book in venue.books.values())
+
+
 def test_a_flipped_digit_breaks_exactly_that_kraken_book(recorded: Path) -> None:
     """The checksum finds it; the pair is subscribed anew; the other books stay LIVE."""
     path = recorded / "cryptofeed" / "KRAKEN.jsonl.gz"

@@ -101,12 +101,12 @@ class BitfinexHandler(Feed):
         if len(parts) < 3:
             raise Malformed(f"{len(parts)} parts in a channel's frame: no count of frames")
         news = list(self._counted(_INT(parts[-1]), books))
-        if news and isinstance(news[0], OldNews):
-            return news
+        if news:
+            return news  # a frame whose count is wrong is not to be trusted with a book
         channel = _INT(parts[0])
         number = self._kept.books.get(channel)
         if number is not None:
-            return [*news, *self._book(books[number], parts[1:-1])]
+            return self._book(books[number], parts[1:-1])
         number = self._kept.trades.get(channel)
         if number is None and len(self._kept.strays) < STRAYS_MAX:
             self._kept.strays.add(channel)

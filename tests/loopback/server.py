@@ -93,12 +93,16 @@ class Link(WSListener):
 
     # --- speaking ---------------------------------------------------------------------------------
 
-    def say(self, payload: bytes) -> None:
-        """A frame to the client, unless a fault says otherwise."""
+    def say(self, payload: bytes, change: bool = False) -> None:
+        """A frame to the client, unless a fault says otherwise: faults strike changes of books.
+
+        What answers the client - when that is, its timers say - neither takes a fault nor counts
+        among the frames that overtake one.
+        """
         frames = [payload]
-        if self.armed:
+        if change and self.armed:
             frames = self._afflicted(payload, self.armed.popleft())
-        elif self._held:
+        elif change and self._held:
             frames += [held for first, held in self._held if first <= 1]
             self._held = [(first - 1, held) for first, held in self._held if first > 1]
         for frame in frames:
@@ -206,7 +210,7 @@ class Exchange:
         for link in list(self.links):
             if step.symbol in link.peer.books:
                 for payload in self.model.stream(link.peer, step):
-                    link.say(payload)
+                    link.say(payload, change=True)
 
     def afflict(self, fault: Fault) -> None:
         """A fault begins."""

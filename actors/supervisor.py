@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -138,10 +138,10 @@ class Supervisor:
             ]
         )
 
-    def _wait(self, calls: list[Any]) -> None:
-        """Wait for calls to end while the heartbeat goes on; raises what they raised."""
+    def _wait(self, calls: list[Any], enough: Callable[[], bool] = lambda: False) -> None:
+        """Wait for calls to end, or for enough, while the heartbeat goes on; raises what they raised."""
         deadline = time.monotonic() + START_TIMEOUT_S
-        while calls:
+        while calls and not enough():
             done, calls = ray.wait(calls, timeout=POLL_S)
             self._beat()
             ray.get(done)
@@ -177,7 +177,10 @@ class Supervisor:
         epoch = directory.claim(actor)
         shell, self._standby = self._standby or shell_actor(f"{actor}@{epoch}"), None
         try:
-            self._wait([shell.assume.remote(self._role(actor, epoch))])
+            # A successor may serve and freeze before it answers: serving is answer enough, and what
+            # befalls it from then on is for the next look to find.
+            call = shell.assume.remote(self._role(actor, epoch))
+            self._wait([call], lambda: directory.epoch(actor) == epoch)
         except ray.exceptions.RayActorError:
             return  # the successor died too: the next look finds that and tries again
         except ray.exceptions.RayTaskError:

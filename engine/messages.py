@@ -141,8 +141,13 @@ class Disconnected(Message, frozen=True):
     cause: str
 
 
+STREAMED = 0  # kinds of frames: what a connection brought,
+ANSWERED = 1  # the answer to what was asked over HTTP (`about`),
+FAILED = 2  # or why there was none
+
+
 class Frame(Message, frozen=True):
-    """Bytes of one venue as they came: `kind` 0 a stream's frame, 1 the answer of a request."""
+    """Bytes of one venue as they came; see the kinds above."""
 
     venue: int
     connection: int

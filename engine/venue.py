@@ -15,6 +15,8 @@ from engine.component import NOTHING, Component, Outputs
 from engine.config import VenueConfig
 from engine.instruments import Instrument, InstrumentError, Instruments
 from engine.messages import (
+    FAILED,
+    STREAMED,
     AnyMessage,
     BalanceSeen,
     BookState,
@@ -58,7 +60,6 @@ TICK_NS = 250_000_000
 STATUS_TICKS = 4
 MS = 1_000_000
 UPKEEP = 1
-FAILED = 2  # the kind of a frame that says why a request got no answer
 
 
 class VenueState(msgspec.Struct):
@@ -217,7 +218,7 @@ class Venue(Component):
         """A frame could not be read: books it hurt, and those that nothing will tell of, are lost."""
         outputs: list[AnyMessage] = []
         for number, tracked in line.books.items():
-            if tracked.live and frame.kind == 0 and not line.handler.chained:
+            if tracked.live and frame.kind == STREAMED and not line.handler.chained:
                 tracked.lose(BookState.BROKEN, Reason.MALFORMED)
             if not tracked.live and number not in line.lost_ns and self._display.shows(number):
                 news = LostNews(number, tracked.reason)

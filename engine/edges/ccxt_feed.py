@@ -26,8 +26,7 @@ from engine.edges.ccxt_client import (
     trade_of,
 )
 from engine.edges.venue_socket import Inbox
-from engine.messages import Connected, Disconnected, Frame
-from engine.venue import FAILED
+from engine.messages import FAILED, STREAMED, Connected, Disconnected, Frame
 
 WAIT_FIRST_S = 0.1
 WAIT_MAX_S = 30.0
@@ -132,7 +131,7 @@ class CcxtFeed:
 
     def give(self, content: dict[str, Any]) -> None:
         """A frame."""
-        self._inject(0, "", _JSON.encode(content))
+        self._inject(STREAMED, "", _JSON.encode(content))
 
     def failed(self, about: str, why: str) -> None:
         """Something raised or cannot be had: counted and recorded, with its reason."""

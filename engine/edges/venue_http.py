@@ -12,10 +12,8 @@ from typing import Protocol
 
 import httpx
 
-from engine.messages import AnyMessage, Frame, HttpRequest
+from engine.messages import ANSWERED, FAILED, AnyMessage, Frame, HttpRequest
 
-ANSWERED = 1
-FAILED = 2
 TIMEOUT_S = 10.0
 BYTES_MAX = 64 * 1024 * 1024
 WAITING_MAX = 10_000

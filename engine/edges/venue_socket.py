@@ -24,7 +24,7 @@ from picows import (
 )
 
 from engine.edges.venue_http import AskError, retry_after_s
-from engine.messages import AnyMessage, Connected, Disconnected, Frame
+from engine.messages import STREAMED, AnyMessage, Connected, Disconnected, Frame
 from engine.venues.handler import Endpoint
 
 WAIT_FIRST_S = 0.1
@@ -160,7 +160,7 @@ class VenueSocket:
         """One frame: stamped and given to the step."""
         number = self._inbox.next_shell_sequence()
         self._inbox.inject(
-            Frame(0, number, self._now_ns(), self.venue, self.connection, 0, payload)
+            Frame(0, number, self._now_ns(), self.venue, self.connection, STREAMED, payload)
         )
 
     def lost(self, cause: str) -> None:

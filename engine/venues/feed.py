@@ -11,7 +11,7 @@ import msgspec
 
 from engine.books import TrackedBook
 from engine.instruments import Instrument
-from engine.messages import BUY, SELL, BookState, Frame, OrderIntent, Reason
+from engine.messages import ANSWERED, BUY, SELL, STREAMED, BookState, Frame, OrderIntent, Reason
 from engine.venues.handler import (
     UNREADABLE,
     BookNews,
@@ -31,7 +31,6 @@ from ext.decode import OffGrid
 BUFFERED_MAX = 1000
 Raw = msgspec.Raw
 EMPTY = Raw(b"[]")
-ANSWER = 1  # the kind of a frame that answers an HTTP request
 
 text_of = msgspec.json.Decoder(str).decode
 parts_of = msgspec.json.Decoder(list[Raw]).decode
@@ -87,9 +86,9 @@ class Feed:
     def decode(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """See `Handler.decode`."""
         try:
-            if frame.kind == 0:
+            if frame.kind == STREAMED:
                 return self.read(frame, books)
-            if frame.kind != ANSWER:
+            if frame.kind != ANSWERED:
                 return []
             if self.listings and frame.about.endswith(self.listings):
                 return list(self._listed(frame.payload))

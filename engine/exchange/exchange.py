@@ -1,356 +1,296 @@
-"""One venue of the simulated exchange: clients' requests, our account, our orders, their fills.
+"""One venue of the simulated exchange: its markets, its accounts, and what is asked of them.
 
-Requests take effect after the latency, in the order of their arrival there. An order is executed at
-most once whatever a client sends; one that arrives after its deadline is not executed at all. The
-account moves by fills and fees only, to the unit.
+All wires of a venue talk to this one object. A request is refused with `Refused` and then changes
+nothing, or it is done at once: what came of it is in the order and in the events.
 """
 
 import heapq
-from collections.abc import Sequence
-from random import Random
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
-from engine.exchange.accounts import Account, InsufficientBalance
-from engine.exchange.book import Match, Resting
-from engine.exchange.market import NEVER, FlowMarket, TapeMarket
+from engine.exchange.accounts import DAY_NS, LEDGER_MAX, Accounts
+from engine.exchange.audit import Audit, audit
+from engine.exchange.clearing import Clearing
+from engine.exchange.intake import Intake
+from engine.exchange.market import ORDERS_MAX, Market
+from engine.exchange.orders import Event, Fill, NewOrder, Order, Status
+from engine.exchange.records import FILLS_MAX, Records
+from engine.exchange.records import ORDERS_MAX as FINAL_MAX
+from engine.exchange.replayed import ReplayedMarket
 from engine.instruments import Instrument
-from engine.messages import BUY, SELL
-from engine.units import UnitError, format_decimal
+from ext.matching import (
+    AUCTION,
+    BY_CLIENT,
+    BY_MASS,
+    CONTINUOUS,
+    DAY,
+    END_OF_DAY,
+    GTD,
+    HALTED,
+    OUT_OF_TIME,
+    MatchingBook,
+)
 
-OPEN = ("acknowledged", "partly_filled")
-
-
-class Request(msgspec.Struct):
-    """A client's frame: `op` says which fields count."""
-
-    op: str
-    symbols: list[str] = []
-    account: str = ""
-    client_id: str = ""
-    symbol: str = ""
-    side: str = ""
-    price: str = ""
-    qty: str = ""
-    tif: str = "ioc"
-    deadline_ns: int = 0
-    since: int = 0
+NEVER = 1 << 62
+CATCH_UP_NS = 5_000_000_000
+EVENTS_MAX = 1_000_000
+"""Events kept for who takes them; the older half of more is shed and counted."""
 
 
-class OurOrder(msgspec.Struct):
-    """An order of the account, from its arrival on."""
+class Flow(Protocol):
+    """The simulated traders of one market; their orders have owner 0."""
 
-    client_id: str
-    instrument: int
-    side: int
-    ticks: int
-    lots: int
-    state: str
-    filled: int = 0
-    locked: int = 0
+    next_ns: int
+
+    def open(self, book: MatchingBook) -> None:
+        """Put the first orders in."""
+
+    def act(self, book: MatchingBook) -> object:
+        """Do what is due at `next_ns`."""
+
+    def skip_to(self, now_ns: int) -> None:
+        """After a long pause the market goes on from now; it does not catch up."""
 
 
-_REQUEST = msgspec.json.Decoder(Request)
+class Capacities(msgspec.Struct, frozen=True):
+    """How much a venue keeps: orders in a book, final orders, fills, ledger entries of an account."""
+
+    book_orders: int = ORDERS_MAX
+    final_orders: int = FINAL_MAX
+    fills: int = FILLS_MAX
+    ledger: int = LEDGER_MAX
+
+
+CAPACITIES = Capacities()
 
 
 class Exchange:
-    """One venue; see the module. `order_latency_ns` is each request's way, with seeded jitter."""
+    """See the module. `flows` by instrument id open their books at `begin_ns`.
+
+    `books` by instrument id are replayed markets that stand in for the kernel's.
+    """
 
     def __init__(
         self,
         venue: str,
         instruments: Sequence[Instrument],
-        market: FlowMarket | TapeMarket,
-        balances: dict[str, int],
-        latency_ns: int,
-        seed: int,
+        flows: Mapping[int, Flow] | None = None,
+        begin_ns: int = 0,
+        band_bps: int = 0,
+        capacities: Capacities = CAPACITIES,
+        books: Mapping[int, ReplayedMarket] | None = None,
     ) -> None:
         self.venue = venue
-        self.duplicates = 0
-        self._symbols = {instrument.symbol: instrument for instrument in instruments}
-        self._by_id = {instrument.id: instrument for instrument in instruments}
-        self._decimals: dict[str, int] = {}
-        for instrument in instruments:
-            self._decimals[instrument.base] = instrument.base_decimals
-            self._decimals[instrument.quote] = instrument.quote_decimals
-        self.market = market
-        self.account = Account({asset: balances.get(asset, 0) for asset in self._decimals})
-        self._latency_ns = latency_ns
-        self._random = Random(f"latency/{seed}/{venue}")
-        self._due: list[tuple[int, int, int, Request]] = []
-        self._count = 0
-        self._last_due: dict[int, int] = {}
-        self._connections: dict[int, set[str]] = {}
-        self._orders: dict[str, OurOrder] = {}
-        self._resting: dict[str, Resting] = {}
-        self._fills: list[dict[str, Any]] = []
-        self._out: list[tuple[int, bytes]] = []
+        self.instruments: Mapping[int, Instrument] = {i.id: i for i in instruments}
+        self.symbols: Mapping[str, Instrument] = {i.symbol: i for i in instruments}
+        self.markets: Mapping[int, Market] = {
+            i.id: Market(i, band_bps, capacities.book_orders, (books or {}).get(i.id))
+            for i in instruments
+        }
+        self.accounts = Accounts(instruments, capacities.ledger)
+        self.now_ns = begin_ns
+        self.events_shed = 0
+        self._records = Records(capacities.final_orders, capacities.fills)
+        self._clearing = Clearing(self.accounts, self._records)
+        self._intake = Intake(
+            self.markets, self.accounts, self._records, self._clearing, self._watch
+        )
+        self._flows = dict(flows or {})
+        self._acts: list[tuple[int, int]] = []
+        self._expiries: list[tuple[int, int]] = []
+        for number, flow in self._flows.items():
+            market = self.markets[number]
+            market.book.advance(begin_ns)
+            flow.open(market.book)
+            heapq.heappush(self._acts, (flow.next_ns, number))
+            self._intake.settle(market, begin_ns)
+        self._clearing.events.clear()
 
-    # --- clients ----------------------------------------------------------------------------------
+    # --- requests ---------------------------------------------------------------------------------
 
-    def connect(self, connection: int, now_ns: int) -> None:
-        """A client is there; it hears books it subscribes to and, here, all of the account."""
-        self._connections[connection] = set()
+    def place(self, account: str, new: NewOrder, now_ns: int) -> Order:
+        """Take an order; raises Refused. It is the order itself, and changes with it."""
+        return self.place_list(account, (new,), now_ns)[0]
 
-    def disconnect(self, connection: int) -> None:
-        """A client is gone; its orders stay."""
-        self._connections.pop(connection, None)
+    def place_list(self, account: str, orders: Sequence[NewOrder], now_ns: int) -> list[Order]:
+        """Take orders that hang together, all or none; raises Refused.
 
-    def receive(self, connection: int, payload: bytes, now_ns: int) -> None:
-        """A client's frame: answered after the latency; malformed ones with an error."""
-        try:
-            request = _REQUEST.decode(payload)
-        except msgspec.DecodeError as error:
-            request = Request("malformed", client_id=str(error))
-        jitter = 1.0 + 0.25 * self._random.random()
-        self._count += 1
-        due_ns = now_ns + int(self._latency_ns * jitter)
-        # One connection's frames do not overtake each other.
-        due_ns = max(due_ns, self._last_due.get(connection, 0))
-        self._last_due[connection] = due_ns
-        heapq.heappush(self._due, (due_ns, self._count, connection, request))
+        Inside a list `parent` -1 is its first order, and `group` -1 a new group. What one of them
+        does to the market may end a later one: that is in its status.
+        """
+        self.advance(now_ns)
+        return self._intake.take(account, orders, now_ns)
+
+    def test(self, account: str, new: NewOrder, now_ns: int) -> None:
+        """All the checks of `place`, and nothing done; raises Refused."""
+        self.advance(now_ns)
+        self._intake.admit(account, (new,), now_ns)
+
+    def cancel(self, account: str, number: int, now_ns: int) -> Order:
+        """Take an order out; raises Refused."""
+        self.advance(now_ns)
+        entry = self._intake.entry(account, number)
+        self._intake.cancel(entry, BY_CLIENT, now_ns)
+        return entry.order
+
+    def cancel_all(self, account: str, instrument: int | None, now_ns: int) -> list[Order]:
+        """Take out all orders of an account, of one instrument or of all."""
+        self.advance(now_ns)
+        orders = self.open_orders(account, instrument)
+        for number in sorted({order.request.instrument for order in orders}):
+            market = self.markets[number]
+            self._intake.move(market, now_ns)
+            market.book.mass_cancel(self.accounts.owner(account))
+            self._intake.settle(market, now_ns)
+        for order in orders:
+            entry = self._clearing.entries.get(order.number)
+            if entry is not None:
+                self._intake.cancel(entry, BY_MASS, now_ns)
+        return orders
+
+    def replace(self, account: str, number: int, ticks: int, lots: int, now_ns: int) -> Order:
+        """A new price or total of a limit order; 0 keeps the one it has. Raises Refused."""
+        self.advance(now_ns)
+        entry = self._intake.entry(account, number)
+        self._intake.replace(entry, ticks, lots, now_ns)
+        return entry.order
+
+    # --- what there is ----------------------------------------------------------------------------
+
+    def order(self, account: str, number: int) -> Order:
+        """An order of an account; raises Refused."""
+        return self._records.order(account, number)
+
+    def lives(self, number: int) -> bool:
+        """Whether an order, anybody's, is open."""
+        found = self._records.orders.get(number)
+        return found is not None and found.open
+
+    def by_client_id(self, account: str, client_id: str) -> Order:
+        """The latest order with this id; raises Refused."""
+        return self._records.by_client_id(account, client_id)
+
+    def open_orders(self, account: str, instrument: int | None = None) -> list[Order]:
+        """Open orders by rising number."""
+        return self._records.open_orders(account, instrument)
+
+    def all_orders(self, account: str, instrument: int | None = None) -> list[Order]:
+        """All orders that are kept, by rising number."""
+        return self._records.all_orders(account, instrument)
+
+    def fills(self, account: str, instrument: int | None = None, since: int = 0) -> list[Fill]:
+        """The fills that are kept, after the one of number `since`."""
+        return self._records.fills(account, instrument, since)
+
+    def fill_count(self, account: str) -> int:
+        """How many fills an account has had in all."""
+        return self._records.fill_count_of(account)
+
+    def take_events(self) -> list[Event]:
+        """Everything since last asked, in order."""
+        self._clearing.tell_balances(self.now_ns)
+        events, self._clearing.events = self._clearing.events, []
+        return events
+
+    def audit(self) -> Audit:
+        """Everything an ending comparison needs, and what does not hold of what must."""
+        return audit(self.venue, self.markets, self.accounts, self._records, self._clearing)
+
+    # --- time -------------------------------------------------------------------------------------
 
     def next_due_ns(self) -> int:
-        """When a request takes effect or the market moves next."""
-        first = self._due[0][0] if self._due else NEVER
-        return min(first, self.market.next_due_ns())
+        """When the markets move by themselves next."""
+        return self._due_ns()
 
-    def advance(self, now_ns: int) -> list[tuple[int, bytes]]:
-        """Everything due up to now in order of time: frames by connection."""
-        while True:
-            due_ns = self._due[0][0] if self._due else NEVER
-            market_ns = self.market.next_due_ns()
-            if min(due_ns, market_ns) > now_ns:
-                break
-            if market_ns <= due_ns:
-                until = min(due_ns, now_ns)
-                self._publish(self.market.advance(until, self._maker_fill))
+    def _due_ns(self) -> int:
+        acts = self._acts[0][0] if self._acts else NEVER
+        expiry = self._expiries[0][0] if self._expiries else NEVER
+        return min(acts, expiry)
+
+    def advance(self, now_ns: int) -> None:
+        """Everything due up to now, in order of time; a flow that lags far behind goes on from now."""
+        while (due_ns := self._due_ns()) <= now_ns:
+            if self._expiries and self._expiries[0][0] == due_ns:
+                self._expire(heapq.heappop(self._expiries)[1], due_ns)
+                continue
+            _, number = heapq.heappop(self._acts)
+            flow = self._flows[number]
+            if now_ns - due_ns > CATCH_UP_NS:
+                flow.skip_to(now_ns)
             else:
-                _, _, connection, request = heapq.heappop(self._due)
-                self._serve(connection, request, due_ns)
-        out, self._out = self._out, []
-        return out
+                market = self.markets[number]
+                self._intake.move(market, due_ns)
+                flow.act(market.book)
+                self._intake.settle(market, due_ns)
+            heapq.heappush(self._acts, (flow.next_ns, number))
+        self.now_ns = max(self.now_ns, now_ns)
+        if len(self._clearing.events) > EVENTS_MAX:
+            self.events_shed += len(self._clearing.events) - EVENTS_MAX // 2
+            del self._clearing.events[: -EVENTS_MAX // 2]
 
-    def _publish(self, frames: list[bytes]) -> None:
-        """Public frames to every client that subscribed to anything."""
-        for connection, symbols in self._connections.items():
-            if symbols:
-                self._out.extend((connection, frame) for frame in frames)
-
-    def _tell(self, connection: int, **fields: Any) -> None:
-        if connection in self._connections:
-            self._out.append((connection, msgspec.json.encode(fields)))
-
-    def _tell_all(self, fields: dict[str, Any]) -> None:
-        data = msgspec.json.encode(fields)
-        self._out.extend((connection, data) for connection in self._connections)
-
-    def _serve(self, connection: int, request: Request, now_ns: int) -> None:
-        match request.op:
-            case "subscribe":
-                self._subscribe(connection, request.symbols, now_ns)
-            case "login":
-                self._tell(connection, type="account", account=request.account, simulated=True)
-            case "order":
-                self._place(connection, request, now_ns)
-            case "cancel":
-                self._cancel(connection, request.client_id, now_ns)
-            case "query":
-                self._query(connection, request.client_id, now_ns)
-            case "open_orders":
-                orders = [self._view(o) for o in self._orders.values() if o.state in OPEN]
-                self._tell(connection, type="open_orders", orders=orders)
-            case "fills":
-                fills = [fill for fill in self._fills if fill["fill_seq"] > request.since]
-                last = self._fills[-1]["fill_seq"] if self._fills else 0
-                self._tell(connection, type="fills", since=request.since, fills=fills, last=last)
-            case "balances":
-                self._tell(connection, type="balances", balances=self.balances())
-            case "audit":
-                self._tell(connection, **self.audit())
-            case _:
-                reason = "unknown op" if request.op != "malformed" else request.client_id
-                self._tell(connection, type="error", op=request.op, client_id="", reason=reason)
-
-    def _subscribe(self, connection: int, symbols: list[str], now_ns: int) -> None:
-        for symbol in symbols:
-            instrument = self._symbols.get(symbol)
-            if instrument is None:
-                self._error(connection, "subscribe", "", f"no symbol {symbol!r}")
-            elif connection in self._connections:
-                self._connections[connection].add(symbol)
-                self._out.append((connection, self.market.snapshot(instrument, now_ns)))
-
-    def _error(self, connection: int, op: str, client_id: str, reason: str) -> None:
-        self._tell(connection, type="error", op=op, client_id=client_id, reason=reason)
-
-    def balances(self) -> dict[str, str]:
-        """Totals as decimal strings."""
-        return {
-            asset: format_decimal(units, self._decimals[asset])
-            for asset, units in self.account.totals.items()
-        }
-
-    def audit(self) -> dict[str, Any]:
-        """Everything an ending comparison needs."""
-        return {
-            "type": "audit",
-            "venue": self.venue,
-            "simulated": True,
-            "orders": [self._view(order) for order in self._orders.values()],
-            "duplicates": self.duplicates,
-            "balances": self.balances(),
-            "fills": len(self._fills),
-        }
-
-    # --- orders -----------------------------------------------------------------------------------
-
-    def _place(self, connection: int, request: Request, now_ns: int) -> None:
-        if request.client_id in self._orders:
-            self.duplicates += 1
-            self._error(connection, "order", request.client_id, "duplicate client_id")
+    def clock_was_set(self, now_ns: int) -> None:
+        """Set back, the markets go on from there, and do not stand still until it is as late again."""
+        if now_ns >= self.now_ns:
             return
-        try:
-            order = self._read_order(request)
-        except (KeyError, UnitError) as error:
-            self._error(connection, "order", request.client_id, str(error.args[0]))
+        for _, number in self._acts:
+            self._flows[number].skip_to(now_ns)
+        self._acts = [(self._flows[number].next_ns, number) for _, number in self._acts]
+        heapq.heapify(self._acts)
+
+    def _expire(self, number: int, due_ns: int) -> None:
+        entry = self._clearing.entries.get(number)
+        if entry is None:
             return
-        self._orders[order.client_id] = order
-        if request.deadline_ns and now_ns > request.deadline_ns:
-            self._end(order, "expired", now_ns, "deadline passed")
-            return
-        instrument = self._by_id[order.instrument]
-        try:
-            self.account.require(*self._needs(instrument, order, order.lots))
-        except InsufficientBalance:
-            self._end(order, "rejected", now_ns, "insufficient balance")
-            return
-        self._say(order, now_ns)
-        for match in self.market.take(
-            instrument, order.side, order.ticks, order.lots, order.client_id
-        ):
-            self._fill(instrument, order, match, False, now_ns)
-        self._publish(self.market.changes(instrument, now_ns))
-        if order.filled == order.lots:
-            self._end(order, "filled", now_ns)
-        elif request.tif == "gtc":
-            self._rest(instrument, order, now_ns)
-        else:
-            self._end(order, "cancelled", now_ns, "immediate or cancel")
+        tif = entry.order.request.tif
+        reason = END_OF_DAY if tif == DAY else OUT_OF_TIME
+        if not entry.kernel:
+            self._clearing.close(entry, Status.EXPIRED, reason, due_ns)
+        entry.market.book.advance(due_ns)
+        if tif == DAY:
+            entry.market.book.end_day()
+        self._intake.settle(entry.market, due_ns)
+        if entry.order.open:  # the kernel has it as one that never rests, while it waits
+            self._clearing.overruled[number] = (Status.EXPIRED, reason)
+            self._intake.cancel(entry, reason, due_ns)
 
-    def _read_order(self, request: Request) -> OurOrder:
-        """Raises KeyError or UnitError saying what is wrong with it."""
-        instrument = self._symbols.get(request.symbol)
-        if instrument is None:
-            raise KeyError(f"no symbol {request.symbol!r}")
-        if request.side not in ("buy", "sell") or request.tif not in ("ioc", "gtc"):
-            raise KeyError(f"side {request.side!r}, tif {request.tif!r}")
-        ticks = instrument.price_to_ticks(request.price)
-        lots = instrument.quantity_to_lots(request.qty)
-        if ticks < 1 or lots < 1 or not request.client_id:
-            raise KeyError("price, qty and client_id must be there and above zero")
-        side = BUY if request.side == "buy" else SELL
-        return OurOrder(request.client_id, instrument.id, side, ticks, lots, "acknowledged")
+    def _watch(self, order: Order) -> None:
+        """The clock may end this order: its own time, or the end of the day (UTC)."""
+        tif = order.request.tif
+        if tif in (GTD, DAY):
+            day_end_ns = (order.created_ns // DAY_NS + 1) * DAY_NS
+            end_ns = order.request.expire_ns if tif == GTD else day_end_ns
+            heapq.heappush(self._expiries, (end_ns, order.number))
+        live = self._clearing.entries
+        if len(self._expiries) > 2 * len(live) + 64:
+            self._expiries = [each for each in self._expiries if each[1] in live]
+            heapq.heapify(self._expiries)
 
-    @staticmethod
-    def _needs(instrument: Instrument, order: OurOrder, lots: int) -> tuple[str, int]:
-        """The asset and units an order needs for `lots`, the fee at its limit included."""
-        if order.side == SELL:
-            return instrument.base, lots * instrument.base_units_per_lot
-        fee = instrument.fee(order.ticks, lots, instrument.taker_fee_ppm)
-        return instrument.quote, instrument.notional(order.ticks, lots) + fee
+    def act(self, instrument: int, act: Callable[[MatchingBook], None], now_ns: int) -> None:
+        """Do something on a book in nobody's name, and clear what comes of it."""
+        market = self.markets[instrument]
+        self._intake.move(market, now_ns)
+        act(market.book)
+        self._intake.settle(market, now_ns)
 
-    def _rest(self, instrument: Instrument, order: OurOrder, now_ns: int) -> None:
-        left = order.lots - order.filled
-        resting = Resting(order.side, order.ticks, left, order.client_id)
-        if not self.market.rest(instrument, resting):
-            self._end(order, "cancelled", now_ns, "orders do not rest on a tape")
-            return
-        asset, units = self._needs(instrument, order, left)
-        order.locked = units
-        self.account.lock(asset, units)
-        self._resting[order.client_id] = resting
-        order.state = "partly_filled" if order.filled else "acknowledged"
-        self._say(order, now_ns)
-        self._publish(self.market.changes(instrument, now_ns))
+    def account_of_key(self, key: str) -> str:
+        """Whose key it is; '' for nobody's."""
+        found = self.accounts.by_key(key)
+        return found.account if found is not None else ""
 
-    def _maker_fill(self, instrument: Instrument, match: Match, now_ns: int) -> None:
-        """The flow traded with a resting order of ours."""
-        order = self._orders[match.owner]
-        self._fill(instrument, order, match, True, now_ns)
-        if order.filled == order.lots:
-            self._release(instrument, order)
-            self._end(order, "filled", now_ns)
-        else:
-            order.state = "partly_filled"
-            self._say(order, now_ns)
+    def set_halted(self, halted: bool, now_ns: int) -> None:
+        """All markets stop to take orders, or take them again."""
+        for number in self.markets:
+            self.set_phase(number, HALTED if halted else CONTINUOUS, now_ns)
 
-    def _fill(
-        self, instrument: Instrument, order: OurOrder, match: Match, maker: bool, now_ns: int
-    ) -> None:
-        ppm = instrument.maker_fee_ppm if maker else instrument.taker_fee_ppm
-        fee = instrument.fee(match.ticks, match.lots, ppm)
-        value = instrument.notional(match.ticks, match.lots)
-        order.filled += match.lots
-        self.account.move(instrument.base, order.side * match.lots * instrument.base_units_per_lot)
-        self.account.move(instrument.quote, -order.side * value - fee)
-        number = len(self._fills) + 1
-        fill = {
-            "type": "fill",
-            "fill_seq": number,
-            "client_id": order.client_id,
-            "symbol": instrument.symbol,
-            "trade_id": f"{self.venue}-{number}",
-            "side": "buy" if order.side == BUY else "sell",
-            "price": instrument.ticks_to_price(match.ticks),
-            "qty": instrument.lots_to_quantity(match.lots),
-            "fee": format_decimal(fee, instrument.quote_decimals),
-            "fee_asset": instrument.quote,
-            "maker": maker,
-            "ts": now_ns,
-        }
-        self._fills.append(fill)
-        self._tell_all(fill)
-
-    def _release(self, instrument: Instrument, order: OurOrder) -> None:
-        if order.locked:
-            self.account.unlock(self._needs(instrument, order, 0)[0], order.locked)
-            order.locked = 0
-        self._resting.pop(order.client_id, None)
-
-    def _cancel(self, connection: int, client_id: str, now_ns: int) -> None:
-        resting = self._resting.get(client_id)
-        if resting is None:
-            self._error(connection, "cancel", client_id, "no such open order")
-            return
-        order = self._orders[client_id]
-        instrument = self._by_id[order.instrument]
-        self.market.cancel(instrument, resting)
-        self._release(instrument, order)
-        self._end(order, "cancelled", now_ns, "cancelled by the client")
-        self._publish(self.market.changes(instrument, now_ns))
-
-    def _end(self, order: OurOrder, state: str, now_ns: int, reason: str = "") -> None:
-        order.state = state
-        self._say(order, now_ns, reason)
-
-    def _say(self, order: OurOrder, now_ns: int, reason: str = "") -> None:
-        self._tell_all({**self._view(order), "type": "order", "reason": reason, "ts": now_ns})
-
-    def _view(self, order: OurOrder) -> dict[str, Any]:
-        instrument = self._by_id[order.instrument]
-        return {
-            "client_id": order.client_id,
-            "symbol": instrument.symbol,
-            "state": order.state,
-            "filled": instrument.lots_to_quantity(order.filled),
-        }
-
-    def _query(self, connection: int, client_id: str, now_ns: int) -> None:
-        order = self._orders.get(client_id)
-        if order is None:
-            self._tell(connection, type="query", client_id=client_id, found=False, ts=now_ns)
-            return
-        view = self._view(order)
-        self._tell(connection, **{**view, "type": "query", "found": True, "ts": now_ns})
+    def set_phase(self, instrument: int, phase: int, now_ns: int) -> None:
+        """Take a market to another phase, with all that comes of it."""
+        market = self.markets[instrument]
+        self._intake.move(market, now_ns)
+        if phase == AUCTION:
+            for entry in list(self._clearing.entries.values()):
+                if entry.market is market and entry.bound and entry.kernel and market.band_bps:
+                    self._intake.cancel(entry, BY_MASS, now_ns)
+        market.book.set_phase(phase)
+        self._intake.settle(market, now_ns)

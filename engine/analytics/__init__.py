@@ -1,0 +1,1 @@
+"""What markets, real and simulated, are measured by: numbers in, numbers out."""

@@ -1,0 +1,1 @@
+"""`orchestrator flow`: the order flow of simulated markets beside that of recorded ones."""

@@ -5,7 +5,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 KERNELS := $(wildcard ext/*.pyx ext/*.pxd)
 CLAIMS = $(basename $(notdir $(shell grep -l '__main__' benchmarks/*.py)))
-PEERS := nautilus_trader==1.221.0 ccxt==4.5.90 cryptofeed==2.4.1
+PEERS := nautilus_trader==1.221.0 ccxt==4.5.90 cryptofeed==2.4.1 lightmatchingengine==2019.1.4
 
 # The first Python on PATH that is new enough and can make virtual environments.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \

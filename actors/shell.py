@@ -33,7 +33,7 @@ from engine.edges.runs import RECORDER, kill_switch_path
 from engine.monitor import Monitor
 
 if TYPE_CHECKING:
-    from engine.edges.recording import Recording
+    from engine.edges.tape_recording import TapeRecording
 
 
 class Role(msgspec.Struct, frozen=True):
@@ -55,7 +55,7 @@ class Shell:
         tune_process()
         self._loop: ActorLoop | None = None
         self._thread: threading.Thread | None = None
-        self._recording: Recording | None = None
+        self._recording: TapeRecording | None = None
 
     def ready(self) -> int:
         """The process id, once the process is up."""
@@ -72,9 +72,9 @@ class Shell:
         config = parse((folder / "config.toml").read_text(), str(folder / "config.toml"))
         page, memory = create_page(role.run, role.actor, role.epoch)
         if role.actor == RECORDER:
-            from engine.edges.recording import Recording  # Arrow loads only here
+            from engine.edges.tape_recording import TapeRecording  # Arrow loads only here
 
-            self._recording = Recording(folder, directory, role.epoch, page)
+            self._recording = TapeRecording(folder, directory, role.epoch, page)
             self._start(self._recording.run)
             return os.getpid()
         topology = topology_of(config)

@@ -18,6 +18,7 @@ from engine.config import Config, ConfigError
 from engine.edges import doctor as doctor_checks
 from engine.edges.catalog import commands as catalog_commands
 from engine.edges.directory import KillSwitchPage
+from engine.edges.flow import commands as flow_commands
 from engine.edges.runs import (
     CurrentRun,
     NoRunError,
@@ -32,6 +33,7 @@ app = typer.Typer(
     "markets only.",
 )
 app.add_typer(catalog_commands.app, name="catalog")
+app.add_typer(flow_commands.app, name="flow")
 StateDir = Annotated[str, typer.Option(help="The state_dir of the engine's configuration.")]
 VERSION = "0.1.0"
 
@@ -95,14 +97,20 @@ def record(
 ) -> None:
     """Watch a configuration's venues and keep every frame, raw and as a catalog of events."""
     from actors.api.serving import serve_api
-    from engine.edges.record import run_record
+    from engine.edges.capture import CaptureError
+    from engine.edges.catalog.layout import CatalogError
+    from engine.edges.record import RecorderError, run_record
 
     parsed, text = _load(config)
     if to is not None and to.exists():
         raise Refused(f"--to {to}: it is there already; a recording begins with an empty folder")
     seconds = parse_duration(duration) if duration else None
     _check_machine(parsed, cluster=False)
-    raise typer.Exit(run_record(parsed, text, seconds, to, serve_api))
+    try:
+        code = run_record(parsed, text, seconds, to, serve_api)
+    except (RecorderError, CatalogError, CaptureError) as error:
+        raise Refused(str(error)) from error
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -195,23 +203,40 @@ def version() -> None:
     typer.echo(f"orchestrator {VERSION}")
 
 
-@app.command(hidden=True)
-def exchange(config: Path) -> None:
-    """Serve the simulated exchange of a configuration; prints its address. Started by `run`."""
+@app.command()
+def exchange(
+    config: Path,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of loopback; 0 takes any free one.")
+    ] = 0,
+    keys: Annotated[bool, typer.Option("--keys", help="Print the accounts' keys.")] = False,
+) -> None:
+    """Serve the simulated exchange of a configuration, for `run`, for bots and for ccxt."""
     import uvloop
 
     from engine.edges.exchange_server import die_with_parent, serve
+    from engine.edges.exchange_sockets import ExchangeServer
+    from engine.exchange.accounts import credentials
 
     parent = os.getppid()
     die_with_parent(parent)
     parsed, _ = _load(config)
 
-    def ready(address: str) -> None:
-        typer.echo(address)
+    def ready(server: ExchangeServer) -> None:
+        typer.echo(server.url)  # the first line is what a parent waits for
+        typer.echo("everything here is simulated: no key, order or balance of it is worth anything")
+        for venue, urls in server.urls().items():
+            typer.echo(f"{venue}: {'  '.join(urls)}")
+        for account in parsed.exchange.accounts if keys else ():
+            key, secret = credentials(parsed.name, account.name)
+            typer.echo(f"{account.name}: key {key}  secret {secret.decode()}")
         sys.stdout.flush()
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(parsed, ready))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(parsed, ready, port))
+    except (ConfigError, OSError) as error:
+        raise Refused(str(error)) from error
 
 
 def _current(state_dir: str) -> CurrentRun:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from engine.bots.arbitrage import ArbitrageBot
 from engine.component import Component
-from engine.config import BotConfig, Config, VenueConfig
+from engine.config import BotConfig, Config
 from engine.instruments import Instrument, Instruments
 from engine.ledger import Ledger
 from engine.monitor import Monitor
@@ -101,7 +101,7 @@ def _component(
     kind = topology.kinds[number - 1]
     place = topology.of_kind(kind).index(number)
     if kind == "venue":
-        return _venue(config, config.venues[place], instruments, number, place)
+        return make_venue(config, place, instruments, number)
     if kind == "scanner":
         return Scanner(number, instruments, config.scanner)
     if kind == "risk":
@@ -115,9 +115,9 @@ def _component(
     return Monitor(number, instruments, bots)
 
 
-def _venue(
-    config: Config, venue: VenueConfig, instruments: Instruments, number: int, place: int
-) -> Venue:
+def make_venue(config: Config, place: int, instruments: Instruments, number: int) -> Venue:
+    """The component of the venue at a place of the configuration, as sender `number`."""
+    venue = config.venues[place]
     protocol = HANDLERS[venue.protocol]
 
     def make_handler(part: Sequence[Instrument]) -> Handler:

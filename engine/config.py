@@ -11,7 +11,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from engine.fault_config import FaultsConfig
 from engine.instruments import Instrument, InstrumentError, Instruments
+from engine.latency_config import LatencyConfig, NearConfig
 from engine.units import Round, UnitError, parse_decimal
 
 Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,23}$")]
@@ -141,15 +143,57 @@ class EngineConfig(Strict, frozen=True):
     fsync: Literal["os"] = "os"
 
 
+ENGINE_ACCOUNT = "main"
+"""The account at each simulated venue that the engine trades with."""
+
+Rate = Annotated[str, Meta(pattern="^-?0([.][0-9]{1,6})?$")]
+
+
+class FeeStepConfig(Strict, frozen=True):
+    """Fee rates from a volume on, in whole quote assets over 30 days; the first is from 0 on."""
+
+    maker: Rate
+    taker: Rate
+    volume: Annotated[int, Meta(ge=0)] = 0
+
+
+class AccountConfig(Strict, frozen=True):
+    """An account at every simulated venue. Its key and secret follow from names: worth nothing.
+
+    Without `balances` (by venue) of its own it starts with the exchange's; without `tier` it pays the
+    instruments' fees.
+    """
+
+    name: Name
+    tier: tuple[FeeStepConfig, ...] = ()
+    balances: dict[str, dict[str, Decimal]] = {}
+
+
+NEAR_MS = 2.0
+
+
 class ExchangeConfig(Strict, frozen=True):
-    """The simulated exchange: its flow, its latency, and what each account starts with."""
+    """The simulated exchange: its flow, its latency, its accounts and what they start with.
+
+    `limits` are the real exchanges' limits of requests; a load test does without. `latency_ms` is
+    that of the latency model "near"; the others have fields of their own. `queue_model` says
+    how orders that rest in a recording are filled; `queue_power` is the exponent of "power".
+    """
 
     events_per_second: Annotated[float, Meta(gt=0, le=100_000)] = 40.0
-    latency_ms: Annotated[float, Meta(ge=0, le=60_000)] = 2.0
+    latency_ms: Annotated[float, Meta(ge=0, le=60_000)] = NEAR_MS
+    latency: LatencyConfig = NearConfig()
+    queue_model: Literal["pessimistic", "power", "log"] = "pessimistic"
+    queue_power: Annotated[float, Meta(gt=0, le=100)] = 1.0
     fair_volatility_bps: Annotated[float, Meta(ge=0, le=1000)] = 2.0
     noise_bps: Annotated[float, Meta(ge=0, le=1000)] = 5.0
+    model: Literal["hawkes", "santa-fe"] = "hawkes"
+    preset: Literal["btc", "eth", "bitstamp"] = "btc"
     prices: dict[str, Decimal] = {}
     balances: dict[str, dict[str, Decimal]] = {}
+    accounts: tuple[AccountConfig, ...] = (AccountConfig("main"),)
+    faults: FaultsConfig = FaultsConfig()
+    limits: bool = True
 
 
 class Config(Strict, frozen=True):
@@ -257,6 +301,15 @@ def _check_references(config: Config, venues: list[str], fail: Callable[[str, st
     for venue in config.exchange.balances:
         if venue not in venues:
             fail(f"exchange.balances.{venue}", "no venue has this name")
+    if config.exchange.latency_ms != NEAR_MS and config.exchange.latency != NearConfig():
+        fail("exchange.latency_ms", "only the latency model 'near' has it")
+    _check_accounts(config.exchange.accounts, venues, fail)
+    for place, fault in enumerate(config.exchange.faults.plan):
+        at = f"exchange.faults.plan[{place}]"
+        if fault.venue and fault.venue not in venues:
+            fail(f"{at}.venue", "no venue has this name")
+        if fault.symbol and fault.symbol not in symbols:
+            fail(f"{at}.symbol", f"no instrument has the symbol {fault.symbol!r}")
     components = {f"venue-{venue}" for venue in venues} | {"scanner", "risk", "ledger", "view"}
     components |= {f"bot-{bot.name}" for bot in config.bots}
     placed: set[str] = set()
@@ -279,6 +332,23 @@ def _check_references(config: Config, venues: list[str], fail: Callable[[str, st
                 fail(f"{path}.{asset}", "no instrument has this base asset")
 
 
+def _check_accounts(
+    accounts: tuple[AccountConfig, ...], venues: list[str], fail: Callable[[str, str], None]
+) -> None:
+    names = [account.name for account in accounts]
+    if ENGINE_ACCOUNT not in names:
+        fail("exchange.accounts", f"one must be {ENGINE_ACCOUNT!r}, which the engine trades with")
+    for place, account in enumerate(accounts):
+        at = f"exchange.accounts[{place}]"
+        if account.name in names[:place]:
+            fail(f"{at}.name", f"{account.name!r} is there twice")
+        for venue in account.balances:
+            if venue not in venues:
+                fail(f"{at}.balances.{venue}", "no venue has this name")
+        if account.tier and all(step.volume > 0 for step in account.tier):
+            fail(f"{at}.tier", "one step must be from volume 0 on")
+
+
 def decimals_of(config: Config, asset: str) -> int:
     """With how many decimals an asset is held; raises KeyError saying where to name it."""
     known = {**ASSET_DECIMALS, **config.assets}
@@ -288,11 +358,11 @@ def decimals_of(config: Config, asset: str) -> int:
 
 
 def units_of(config: Config, asset: str, amount: str) -> int:
-    """A decimal amount of an asset in its units; raises ConfigError when it is finer."""
+    """A decimal amount of an asset in its units; raises ConfigError when it is finer or not known."""
     try:
         return parse_decimal(amount, decimals_of(config, asset))
-    except UnitError as error:
-        raise ConfigError(f"{amount} {asset}: {error}") from error
+    except (UnitError, KeyError) as error:
+        raise ConfigError(f"{amount} {asset}: {error.args[0]}") from error
 
 
 def instruments_of(config: Config) -> Instruments:

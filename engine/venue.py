@@ -63,15 +63,14 @@ UPKEEP = 1
 
 
 class VenueState(msgspec.Struct):
-    """The whole state, for a snapshot. `off_grid` says since when a book's grid is asked for."""
+    """The whole state, for a snapshot. `off_grid` are the instruments whose grid is asked for."""
 
     sequence: int
-    epoch: int
     killed: bool
     ticks: int
     counts: Counts
     lines: LinesState
-    off_grid: dict[int, int]
+    off_grid: set[int]
     display: DisplayState
     desk: DeskState
 
@@ -95,14 +94,14 @@ class Venue(Component):
         self._simulated = config.kind == "simulated"
         self._deadline_ns = config.order_deadline_ms * MS
         self._stale_ns = config.stale_ms * MS
-        self._epoch = 0
         self._killed = False
         self._ticks = 0
-        self._off_grid: dict[int, int] = {}
+        self._off_grid: set[int] = set()
         self.lines = Lines(make_handler, instruments.of_venue(venue), config.redundancy)
         self._handler = self.lines.handler
         self._of_connection = self.lines.of_connection
         self._serving = self.lines.serving
+        self.books: Mapping[int, TrackedBook] = self.lines.books  # those that are served
         self._display = Display(self, config.depth_levels)
         timeout_ns = config.order_timeout_ms * MS
         desk = self.desk = Desk(sender, venue, self._handler, self.next_sequence, timeout_ns)
@@ -129,11 +128,6 @@ class Venue(Component):
             BalanceNews: self._balance,
         }
 
-    @property
-    def books(self) -> Mapping[int, TrackedBook]:
-        """The book of each instrument that is served."""
-        return self.lines.books
-
     def on_message(self, message: AnyMessage, now_ns: int) -> Outputs:
         """See `Component.on_message`."""
         if type(message) is Frame:
@@ -148,7 +142,6 @@ class Venue(Component):
     # --- life and connection ----------------------------------------------------------------------
 
     def _on_started(self, message: Started, now_ns: int) -> Outputs:
-        self._epoch = message.epoch
         outputs: list[AnyMessage] = [self._timer(now_ns)]
         if message.epoch > 1:
             # The predecessor may have sent what its successor never heard of.
@@ -209,16 +202,17 @@ class Venue(Component):
             return self._distrust(line, frame, now_ns)
         if line.shared:
             news = line.first_arrivals(news)
-        if len(news) == 1:
-            return self._on_news[type(news[0])](line, news[0], frame.received_ns, now_ns)
         received_ns, on_news = frame.received_ns, self._on_news
+        if len(news) == 1:
+            return on_news[type(news[0])](line, news[0], received_ns, now_ns)
         return sum((on_news[type(item)](line, item, received_ns, now_ns) for item in news), NOTHING)
 
     def _distrust(self, line: Line, frame: Frame, now_ns: int) -> Outputs:
         """A frame could not be read: books it hurt, and those that nothing will tell of, are lost."""
         outputs: list[AnyMessage] = []
+        hurt = frame.kind == STREAMED and not line.handler.chained
         for number, tracked in line.books.items():
-            if tracked.live and frame.kind == STREAMED and not line.handler.chained:
+            if hurt and tracked.live:
                 tracked.lose(BookState.BROKEN, Reason.MALFORMED)
             if not tracked.live and number not in line.lost_ns and self._display.shows(number):
                 news = LostNews(number, tracked.reason)
@@ -231,12 +225,11 @@ class Venue(Component):
             self.counts.checked(check)
         if not line.books[number].live:
             return NOTHING  # a later part of the frame, or of what waited, lost it again
-        took_ns = line.mended(number, now_ns) if line.lost_ns else 0
+        took_ns = line.mended(number, now_ns) if line.lost_ns or line.asked else 0
         if self._serving[number] is not line:
             if self.books[number].live:
                 return NOTHING
-            self.lines.serve(line, number)
-            self.counts.switches += 1
+            self._switch(line, number)
         return self._display.live(line.books[number], received_ns, took_ns)
 
     def _book_lost(self, line: Line, news: LostNews, received_ns: int, now_ns: int) -> Outputs:
@@ -247,8 +240,10 @@ class Venue(Component):
             line.asking(news.instrument, now_ns)  # what answered lags: not at once, and ever later
             return tuple(outputs)
         if news.reason is Reason.OFF_GRID:
-            self._off_grid.setdefault(news.instrument, now_ns)
-            if not line.handler.listings_path():
+            if news.instrument in self._off_grid:
+                return tuple(outputs)  # the grid is asked for, and upkeep asks again
+            self._off_grid.add(news.instrument)
+            if not line.handler.listings_path(news.instrument):
                 here = self.instruments[news.instrument]
                 grid = ListingNews(news.instrument, here.tick_size, here.lot_size)
                 return (*outputs, *self._listed(line, grid, received_ns, now_ns))
@@ -264,10 +259,13 @@ class Venue(Component):
             if other is None:
                 outputs += self._display.lost(self.books[number], received_ns)
             else:
-                self.lines.serve(other, number)
-                self.counts.switches += 1
+                self._switch(other, number)
                 outputs += self._display.live(other.books[number], received_ns, 0)
         return outputs
+
+    def _switch(self, line: Line, number: int) -> None:
+        self.lines.serve(line, number)
+        self.counts.switches += 1
 
     def _old(self, line: Line, news: OldNews, received_ns: int, now_ns: int) -> Outputs:
         self.counts.duplicates += 1
@@ -280,11 +278,11 @@ class Venue(Component):
         connection = self.lines.connection_of(line)
         frames, request = line.handler.resync(number, now_ns)
         if number in self._off_grid:
-            frames, request = (), line.handler.listings_path()
+            frames, request = (), line.handler.listings_path(number)
         outputs: list[AnyMessage] = [self._send(connection, payload) for payload in frames]
         if request:
-            stamp = self.next_sequence()
-            outputs.append(HttpRequest(self.sender, stamp, 0, self.venue, request, connection))
+            ask = (self.sender, self.next_sequence(), 0, self.venue, request, connection)
+            outputs.append(HttpRequest(*ask))
         return outputs
 
     def _listed(self, line: Line, news: ListingNews, received_ns: int, now_ns: int) -> Outputs:
@@ -296,18 +294,23 @@ class Venue(Component):
             fresh = line.books[number].regridded(news.tick_size, news.lot_size)
         except InstrumentError:
             return NOTHING  # it stays BROKEN and OFF_GRID; upkeep asks again
-        del self._off_grid[number]
-        resync = self._resync(line, number, now_ns)
+        self._off_grid.discard(number)
         if fresh.same_grid(self.instruments[number]):
-            return tuple(resync)
-        stamp, tick, lot = self.next_sequence(), fresh.tick_size, fresh.lot_size
-        return (InstrumentReloaded(self.sender, stamp, received_ns, number, tick, lot), *resync)
+            return tuple(self._resync(line, number, now_ns))
+        lines = self.lines.with_book(number)
+        for other in lines:  # none of them is right on the new grid
+            other.lose(number, BookState.SYNCING, Reason.OFF_GRID, now_ns)
+        outputs = self._give_up(self._serving[number], [number], received_ns)
+        stamp, grid = self.next_sequence(), (fresh.tick_size, fresh.lot_size)
+        outputs.append(InstrumentReloaded(self.sender, stamp, received_ns, number, *grid))
+        for other in lines:
+            outputs += self._resync(other, number, now_ns)
+        return tuple(outputs)
 
     def regrid(self, instrument: Instrument) -> None:
         """See `Component.regrid`: its books begin anew on the new grid."""
-        for line in self.lines.all:
-            if instrument.id in line.books:
-                line.books[instrument.id].move(instrument)
+        for line in self.lines.with_book(instrument.id):
+            line.books[instrument.id].move(instrument)
 
     def _traded(self, line: Line, news: TradeNews, received_ns: int, now_ns: int) -> Outputs:
         if self.lines.serving[news.instrument] is not line:
@@ -315,8 +318,7 @@ class Venue(Component):
         return (Trade(self.sender, self.next_sequence(), received_ns, *news),)
 
     def _balance(self, line: Line, news: BalanceNews, received_ns: int, now_ns: int) -> Outputs:
-        stamp, asset, total = self.next_sequence(), news.asset, news.total
-        return (BalanceSeen(self.sender, stamp, received_ns, self.venue, asset, total),)
+        return (BalanceSeen(self.sender, self.next_sequence(), received_ns, self.venue, *news),)
 
     # --- orders: see engine/orders/desk.py ----------------------------------------------------------
 
@@ -375,24 +377,22 @@ class Venue(Component):
 
     def snapshot(self) -> bytes:
         """See `Component.snapshot`."""
-        return msgspec.msgpack.encode(
-            VenueState(
-                self.sequence,
-                self._epoch,
-                self._killed,
-                self._ticks,
-                self.counts,
-                self.lines.snapshot(),
-                self._off_grid,
-                self._display.snapshot(),
-                self.desk.snapshot(),
-            )
+        state = VenueState(
+            self.sequence,
+            self._killed,
+            self._ticks,
+            self.counts,
+            self.lines.snapshot(),
+            self._off_grid,
+            self._display.snapshot(),
+            self.desk.snapshot(),
         )
+        return msgspec.msgpack.encode(state)
 
     def restore(self, data: bytes) -> None:
         """See `Component.restore`."""
         state = msgspec.msgpack.decode(data, type=VenueState)
-        self.sequence, self._epoch = state.sequence, state.epoch
+        self.sequence = state.sequence
         self._killed, self._ticks, self.counts = state.killed, state.ticks, state.counts
         self.lines.restore(state.lines)
         self._off_grid = state.off_grid

@@ -128,6 +128,32 @@ def test_an_actor_is_back_within_three_seconds(
     assert seconds < BACK_S
 
 
+@pytest.mark.parametrize("actor", ["venue-alpha", "risk"])
+def test_a_successor_that_freezes_before_it_answers_is_replaced(run: Run, actor: str) -> None:
+    """It serves by then: its heartbeats are missed, and the supervisor does not wait for its answer."""
+    directory = run.launch.directory
+    assert run.watch_until(run.settled, 20)
+    epochs = {each: directory.epoch(each) for each in ACTORS}
+    supervisor = directory.beaten(1)[0]
+    os.kill(directory.pid(actor), signal.SIGKILL)
+    deadline = time.monotonic() + 15
+    while directory.epoch(actor) == epochs[actor]:
+        assert time.monotonic() < deadline, "nobody took the place of the dead"
+        time.sleep(0.0002)  # the moment between serving and answering is some milliseconds
+    frozen = directory.pid(actor)
+    os.kill(frozen, signal.SIGSTOP)
+    began = time.monotonic()
+
+    def back() -> bool:
+        return directory.epoch(actor) == epochs[actor] + 2 and bool(run.page(actor).first_step_ns)
+
+    assert run.watch_until(back, 15), "the frozen successor was not replaced"
+    print(f"{actor}: back {time.monotonic() - began:.3f} s after its successor froze")
+    assert not alive(frozen)
+    assert {each: directory.epoch(each) for each in ACTORS} == {**epochs, actor: epochs[actor] + 2}
+    assert directory.beaten(1)[0] == supervisor
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["kill", "freeze"])
 def test_trading_goes_on_while_the_supervisor_is_replaced(run: Run, number: signal.Signals) -> None:
     """The launcher puts a successor to work; no actor is restarted; frames go on being taken."""

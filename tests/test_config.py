@@ -1,12 +1,19 @@
 """Configurations: what does not hold names the file, the key and what was expected."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from engine.config import Config, ConfigError, instruments_of, parse
+from engine.assembly import HANDLERS
+from engine.config import Config, ConfigError, Protocol, instruments_of, parse
 
 DEMO = (Path(__file__).parent.parent / "configs" / "demo.toml").read_text()
+
+
+def account(more: str) -> str:
+    """The exchange's table with an account main before it, and more in that."""
+    return f'[[exchange.accounts]]\nname = "main"\n{more}\n[exchange]'
 
 
 def test_the_demo_parses() -> None:
@@ -15,6 +22,11 @@ def test_the_demo_parses() -> None:
     assert isinstance(config, Config)
     assert [venue.name for venue in config.venues] == ["alpha", "beta", "gamma"]
     assert len(instruments_of(config)) == 6
+
+
+def test_a_protocol_that_may_be_named_has_a_handler() -> None:
+    """And a handler that is there may be named: the configuration cannot ask who has one."""
+    assert set(get_args(Protocol)) == set(HANDLERS)
 
 
 @pytest.mark.parametrize(
@@ -34,8 +46,31 @@ def test_the_demo_parses() -> None:
         ('tick_size = "0.05"', 'tick_size = "0"', "instruments: BTC/USDT: .*above zero"),
         ('tick_size = "0.05"', 'tick_size = "a"', r"tick_size: Expected `str` matching"),
         ('symbols = ["BTC/USDT", "ETH/USDT"]', 'symbols = ["X/Y"]', "no instrument has .*X/Y"),
+        ("[exchange]", '[exchange]\nqueue_model = "exact"', "exchange.queue_model: Invalid enum"),
+        (
+            "[exchange]",
+            "[exchange]\nqueue_power = 0.0",
+            "exchange.queue_power: Expected `float` > 0",
+        ),
         ("heartbeat_ms = 250", "heartbeat_ms = 1", "engine.heartbeat_ms: Expected `int` >= 20"),
         ("[exchange.balances.alpha]", "[exchange.balances.omega]", "balances.omega: no venue"),
+        ("[exchange]", '[[exchange.accounts]]\nname = "x"\n[exchange]', "one must be 'main'"),
+        (
+            "[exchange]",
+            account('[[exchange.accounts]]\nname = "main"'),
+            r"accounts\[1\].name: 'main' is there",
+        ),
+        ("[exchange]", account("[exchange.accounts.balances.omega]"), r"balances.omega: no venue"),
+        (
+            "[exchange]",
+            account('tier = [{ volume = 5, maker = "0", taker = "0" }]'),
+            r"\[0\].tier: one step",
+        ),
+        (
+            "[exchange]",
+            account('tier = [{ maker = "0", taker = "1" }]'),
+            r"taker: Expected `str` matching",
+        ),
         ('position_max = { BTC = "0.5"', 'position_max = { DOGE = "1"', "position_max.DOGE"),
         ("[scanner]", '[placement]\nx = ["nobody"]\n[scanner]', "placement.x: 'nobody'"),
         ("[scanner]", "[scanner", "demo.toml: not TOML"),
@@ -47,6 +82,20 @@ def test_what_does_not_hold_is_named(old: str, new: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as raised:
         parse(DEMO.replace(old, new, 1), "demo.toml")
     assert str(raised.value).startswith("demo.toml: ")
+
+
+def test_accounts_of_the_exchange() -> None:
+    """Without any there is the one that the engine trades with; more may have tiers and balances."""
+    assert [each.name for each in parse(DEMO, "demo").exchange.accounts] == ["main"]
+    more = """tier = [{ maker = "-0.0001", taker = "0.0003" }, { maker = "0", taker = "0", volume = 9 }]
+[[exchange.accounts]]
+name = "second"
+[exchange.accounts.balances.alpha]
+BTC = "1"
+"""
+    main, second = parse(DEMO.replace("[exchange]", account(more)), "demo").exchange.accounts
+    assert [step.volume for step in main.tier] == [0, 9]
+    assert second.balances == {"alpha": {"BTC": "1"}}
 
 
 def test_an_asset_without_decimals_says_where_to_put_them() -> None:

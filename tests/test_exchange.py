@@ -4,14 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from engine.config import parse
-from engine.edges.exchange_server import make_exchange
-from engine.exchange.book import FifoBook, Resting
-from engine.exchange.exchange import Exchange
-from engine.messages import BUY, SELL
+from engine.edges.exchange_server import make_fronts
+from engine.exchange.front import Front
+from engine.messages import SELL
 
 CONFIG = parse((Path(__file__).parent.parent / "configs" / "demo.toml").read_text(), "demo")
 BEGIN = 10**18
@@ -19,17 +16,22 @@ MS = 1_000_000
 
 
 @pytest.fixture
-def exchange() -> Exchange:
+def front() -> Front:
     """Venue alpha with a client that subscribed to nothing."""
-    made = make_exchange(CONFIG, 0, BEGIN)
-    made.connect(1, BEGIN)
+    made = make_fronts(CONFIG, BEGIN)["alpha"]
+    made.connect(1, "simulated", "", "", BEGIN)
     return made
 
 
-def ask(exchange: Exchange, now_ns: int, **fields: object) -> list[dict[str, object]]:
+def totals(front: Front) -> dict[str, int]:
+    """What the account has, in units."""
+    return {held.asset: held.total for held in front.exchange.audit().balances}
+
+
+def ask(front: Front, now_ns: int, **fields: object) -> list[dict[str, object]]:
     """Send a request and give what comes back within 20 ms."""
-    exchange.receive(1, json.dumps(fields).encode(), now_ns)
-    frames = exchange.advance(now_ns + 20 * MS)
+    front.receive(1, json.dumps(fields).encode(), now_ns)
+    frames = front.advance(now_ns + 20 * MS)
     return [json.loads(frame) for _, frame in frames]
 
 
@@ -52,86 +54,85 @@ def states(frames: list[dict[str, object]]) -> list[object]:
     return [frame["state"] for frame in frames if frame["type"] == "order"]
 
 
-def test_an_order_is_filled_and_paid_to_the_unit(exchange: Exchange) -> None:
+def test_an_order_is_filled_and_paid_to_the_unit(front: Front) -> None:
     """What the account lost in USDT is the fills' value and fees, exactly."""
-    before = dict(exchange.account.totals)
-    frames = ask(exchange, BEGIN, **order("a"))
+    before = totals(front)
+    frames = ask(front, BEGIN, **order("a"))
     assert states(frames) == ["acknowledged", "filled"]
     fills = [frame for frame in frames if frame["type"] == "fill"]
     spent = sum(round(float(f["price"]) * float(f["qty"]) * 1e8) for f in fills)
     fees = sum(round(float(f["fee"]) * 1e8) for f in fills)
-    assert before["USDT"] - exchange.account.totals["USDT"] == spent + fees
-    assert exchange.account.totals["BTC"] - before["BTC"] == 1_000_000
+    assert before["USDT"] - totals(front)["USDT"] == spent + fees
+    assert totals(front)["BTC"] - before["BTC"] == 1_000_000
     assert frames[-1]["state"] == "filled", "fills are told before the state that counts them"
 
 
-def test_a_repeated_client_id_is_executed_once(exchange: Exchange) -> None:
+def test_a_repeated_client_id_is_executed_once(front: Front) -> None:
     """The second is an error and counted; the account does not move."""
-    ask(exchange, BEGIN, **order("a"))
-    after = dict(exchange.account.totals)
-    frames = ask(exchange, BEGIN + 50 * MS, **order("a"))
+    ask(front, BEGIN, **order("a"))
+    after = totals(front)
+    frames = ask(front, BEGIN + 50 * MS, **order("a"))
     assert [f["reason"] for f in frames if f["type"] == "error"] == ["duplicate client_id"]
-    assert exchange.account.totals == after
-    assert exchange.audit()["duplicates"] == 1
+    assert totals(front) == after
+    assert front.wires["simulated"].audit("main")["duplicates"] == 1
 
 
-def test_an_order_past_its_deadline_is_never_executed(exchange: Exchange) -> None:
+def test_an_order_past_its_deadline_is_never_executed(front: Front) -> None:
     """It arrives after its latency; a deadline before that means it expired."""
-    before = dict(exchange.account.totals)
-    frames = ask(exchange, BEGIN, **order("a", deadline_ns=BEGIN + 1))
+    before = totals(front)
+    frames = ask(front, BEGIN, **order("a", deadline_ns=BEGIN + 1))
     assert states(frames) == ["expired"]
-    assert exchange.account.totals == before
+    assert totals(front) == before
     (answer,) = [
-        f for f in ask(exchange, BEGIN + 50 * MS, op="query", client_id="a") if f["type"] == "query"
+        f for f in ask(front, BEGIN + 50 * MS, op="query", client_id="a") if f["type"] == "query"
     ]
     assert (answer["found"], answer["state"]) == (True, "expired")
 
 
-def test_the_rest_of_an_ioc_is_cancelled(exchange: Exchange) -> None:
+def test_the_rest_of_an_ioc_is_cancelled(front: Front) -> None:
     """More than the market holds within the limit: the rest does not stay."""
-    best = exchange.market.books[0].best(SELL)
-    price = exchange.market.books[0]
-    lots = price.lots_at(SELL, best)
+    best, lots = front.exchange.markets[0].book.best(SELL)
     quantity = f"{(lots + 100_000) / 100_000:.5f}"
-    frames = ask(exchange, BEGIN, **order("a", price=f"{best / 100:.2f}", qty=quantity))
+    frames = ask(front, BEGIN, **order("a", price=f"{best / 100:.2f}", qty=quantity))
     assert states(frames)[-1] == "cancelled"
-    assert exchange.audit()["orders"][0]["state"] != "acknowledged"
+    assert front.wires["simulated"].audit("main")["orders"][0]["state"] != "acknowledged"
 
 
-def test_what_the_account_lacks_is_rejected(exchange: Exchange) -> None:
+def test_what_the_account_lacks_is_rejected(front: Front) -> None:
     """Nothing moves."""
-    before = dict(exchange.account.totals)
-    frames = ask(exchange, BEGIN, **order("a", qty="900.00000"))
+    before = totals(front)
+    frames = ask(front, BEGIN, **order("a", qty="900.00000"))
     assert states(frames) == ["rejected"]
     assert frames[0]["reason"] == "insufficient balance"
-    assert exchange.account.totals == before
+    assert totals(front) == before
 
 
-def test_a_resting_order_is_locked_filled_as_maker_or_cancelled(exchange: Exchange) -> None:
+def test_a_resting_order_is_locked_filled_as_maker_or_cancelled(front: Front) -> None:
     """GTC below the market rests and locks its cost; a cancel gives it back."""
-    frames = ask(exchange, BEGIN, **order("a", price="50000.00", tif="gtc"))
+    frames = ask(front, BEGIN, **order("a", price="50000.00", tif="gtc"))
     assert states(frames)[-1] == "acknowledged"
-    assert exchange.account.available("USDT") < exchange.account.totals["USDT"]
+    accounts = front.exchange.accounts
+    assert accounts.free("main", "USDT") < accounts.total("main", "USDT")
     (listed,) = [
-        f for f in ask(exchange, BEGIN + 50 * MS, op="open_orders") if f["type"] == "open_orders"
+        f for f in ask(front, BEGIN + 50 * MS, op="open_orders") if f["type"] == "open_orders"
     ]
     assert [o["client_id"] for o in listed["orders"]] == ["a"]
-    frames = ask(exchange, BEGIN + 100 * MS, op="cancel", client_id="a")
+    frames = ask(front, BEGIN + 100 * MS, op="cancel", client_id="a")
     assert states(frames) == ["cancelled"]
-    assert exchange.account.available("USDT") == exchange.account.totals["USDT"]
+    assert accounts.free("main", "USDT") == accounts.total("main", "USDT")
 
 
-def test_fills_since_are_numbered_without_a_hole(exchange: Exchange) -> None:
+def test_fills_since_are_numbered_without_a_hole(front: Front) -> None:
     """A client that was away asks for what it missed."""
     for number in range(3):
-        ask(exchange, BEGIN + number * 50 * MS, **order(f"o{number}"))
+        ask(front, BEGIN + number * 50 * MS, **order(f"o{number}"))
     (all_of_them,) = [
-        f for f in ask(exchange, BEGIN + 200 * MS, op="fills", since=0) if f["type"] == "fills"
+        f for f in ask(front, BEGIN + 200 * MS, op="fills", since=0) if f["type"] == "fills"
     ]
     numbers = [fill["fill_seq"] for fill in all_of_them["fills"]]
     assert numbers == list(range(1, len(numbers) + 1))
     (later,) = [
-        f for f in ask(exchange, BEGIN + 250 * MS, op="fills", since=2) if f["type"] == "fills"
+        f for f in ask(front, BEGIN + 250 * MS, op="fills", since=2) if f["type"] == "fills"
     ]
     assert [fill["fill_seq"] for fill in later["fills"]] == numbers[2:]
 
@@ -153,23 +154,23 @@ def test_fills_since_are_numbered_without_a_hole(exchange: Exchange) -> None:
     ids=str,
 )
 def test_bad_requests_get_an_error_and_change_nothing(
-    exchange: Exchange, fields: dict[str, object]
+    front: Front, fields: dict[str, object]
 ) -> None:
     """An error frame that says why."""
-    before = dict(exchange.account.totals)
-    frames = ask(exchange, BEGIN, **fields)
+    before = totals(front)
+    frames = ask(front, BEGIN, **fields)
     assert [frame["type"] for frame in frames] == ["error"]
     assert frames[0]["reason"]
-    assert exchange.account.totals == before
-    assert exchange.audit()["orders"] == []
+    assert totals(front) == before
+    assert front.wires["simulated"].audit("main")["orders"] == []
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
     """Market and answers are a function of seed, inputs and time."""
 
     def run() -> list[bytes]:
-        made = make_exchange(CONFIG, 1, BEGIN)
-        made.connect(1, BEGIN)
+        made = make_fronts(CONFIG, BEGIN)["beta"]
+        made.connect(1, "simulated", "", "", BEGIN)
         made.receive(1, b'{"op":"subscribe","symbols":["BTC/USDT","ETH/USDT"]}', BEGIN)
         made.receive(1, json.dumps(order("a")).encode(), BEGIN + 5)
         return [frame for _, frame in made.advance(BEGIN + 5 * 10**9)]
@@ -181,8 +182,8 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
 
 def test_the_market_is_never_crossed_and_updates_are_gapless() -> None:
     """Thirty seconds of flow: a book rebuilt from the frames stays in order on both sides."""
-    made = make_exchange(CONFIG, 2, BEGIN)
-    made.connect(1, BEGIN)
+    made = make_fronts(CONFIG, BEGIN)["gamma"]
+    made.connect(1, "simulated", "", "", BEGIN)
     made.receive(1, b'{"op":"subscribe","symbols":["BTC/USDT"]}', BEGIN)
     sides: dict[str, dict[float, str]] = {"bids": {}, "asks": {}}
     sequence = None
@@ -204,39 +205,3 @@ def test_the_market_is_never_crossed_and_updates_are_gapless() -> None:
         assert max(sides["bids"]) < min(sides["asks"])
     assert sequence is not None
     assert sequence > 500
-
-
-ORDERS = st.lists(
-    st.tuples(st.sampled_from([BUY, SELL]), st.integers(90, 110), st.integers(1, 9)), max_size=40
-)
-
-
-@given(ORDERS)
-def test_matching_is_first_come_first_served(orders: list[tuple[int, int, int]]) -> None:
-    """Against an obvious rebuild: best price first, then the oldest; quantity is conserved."""
-    book = FifoBook()
-    waiting: list[list[int]] = []  # side, ticks, lots, number
-    for number, (side, ticks, lots) in enumerate(orders):
-        expected = []
-        left = lots
-        others = [o for o in waiting if o[0] == -side and (o[1] - ticks) * side <= 0]
-        for other in sorted(others, key=lambda o: (o[1] * side, o[3])):
-            traded = min(left, other[2])
-            if traded:
-                expected.append((other[1], traded))
-                other[2] -= traded
-                left -= traded
-        waiting = [o for o in waiting if o[2]]
-        matches = book.take(side, ticks, lots, "")
-        assert [(match.ticks, match.lots) for match in matches] == expected
-        rest = lots - sum(match.lots for match in matches)
-        assert rest == left
-        if rest:
-            book.rest(Resting(side, ticks, rest, ""))
-            waiting.append([side, ticks, rest, number])
-    for side in (BUY, SELL):
-        levels: dict[int, int] = {}
-        for other in waiting:
-            if other[0] == side:
-                levels[other[1]] = levels.get(other[1], 0) + other[2]
-        assert book.levels(side) == sorted(levels.items(), reverse=side == BUY)

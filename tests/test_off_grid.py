@@ -9,6 +9,8 @@ import pytest
 from engine.assembly import build_all, solo_topology
 from engine.config import Config, instruments_of, parse
 from engine.messages import (
+    ANSWERED,
+    STREAMED,
     AnyMessage,
     BookState,
     BookStateChanged,
@@ -18,6 +20,7 @@ from engine.messages import (
     HttpRequest,
     InstrumentReloaded,
     Reason,
+    SendFrame,
 )
 from engine.runtime import Host
 from engine.scanner import Scanner
@@ -77,11 +80,12 @@ class Rig:
         """One message through the step."""
         return self.host.step(message, msgspec.msgpack.encode(message), 1_000)
 
-    def frame(self, payload: object, about: str = "") -> list[AnyMessage]:
+    def frame(self, payload: object, about: str = "", connection: int = 0) -> list[AnyMessage]:
         """A frame, or the answer to a request."""
         self.number += 1
         data = json.dumps(payload).encode()
-        return self.give(Frame(0, self.number, 1_000, 0, 0, 1 if about else 0, data, about))
+        kind = ANSWERED if about else STREAMED
+        return self.give(Frame(0, self.number, 1_000, 0, connection, kind, data, about))
 
 
 def rig_of(protocol: str, native: str, tick: str) -> Rig:
@@ -157,3 +161,91 @@ def test_a_grid_that_cannot_be_held_stays_broken() -> None:
     assert kinds(moved, InstrumentReloaded) == []
     book = rig.venue.books[0]
     assert (book.state, book.reason) == (BookState.BROKEN, Reason.OFF_GRID)
+
+
+def bitstamp(event: str, channel: str, data: object) -> dict[str, object]:
+    """A frame of Bitstamp's."""
+    return {"event": event, "channel": channel, "data": data}
+
+
+def test_a_finer_trade_moves_its_instrument_and_hurts_no_other_book() -> None:
+    """A trade tells of the grid as a level does; the venue numbers nothing, yet others stay LIVE."""
+    text = CONFIG.format(protocol="bitstamp", native="aaausd", tick="0.1")
+    text += """
+[[instruments]]
+venue = "v"
+symbol = "BBB/USDT"
+native = "bbbusd"
+tick_size = "0.1"
+lot_size = "0.01"
+"""
+    rig = Rig(parse(text.replace("AAA = 8", "AAA = 8\nBBB = 8"), "grid"))
+    rig.give(Connected(0, 1, 0, 0, 0))
+    for native in ("aaausd", "bbbusd"):
+        book = {"microtimestamp": "5", "bids": [["10.0", "1"]], "asks": [["11.0", "1"]]}
+        rig.frame(book, f"/api/v2/order_book/{native}")
+    assert [book.live for book in rig.venue.books.values()] == [True, True]
+    told = {"id": 1, "type": 0, "price_str": "10.55", "amount_str": "1.00", "microtimestamp": "6"}
+    outputs = rig.frame(bitstamp("trade", "live_trades_aaausd", told))
+    states = [(o.instrument, o.state, o.reason) for o in kinds(outputs, BookStateChanged)]
+    assert states == [(0, BookState.BROKEN, Reason.OFF_GRID)]
+    assert [book.live for book in rig.venue.books.values()] == [False, True]
+    assert (rig.venue.counts.malformed, rig.venue.counts.off_grid) == (0, 1)
+
+
+def test_each_kind_of_market_is_looked_up_in_its_own_listing() -> None:
+    """OKX lists spot, swaps and futures apart: one of each may be watched through one venue."""
+    text = CONFIG.format(protocol="okx", native="AAA-USDT", tick="0.1")
+    text += """
+[[instruments]]
+venue = "v"
+symbol = "AAA/USDT:USDT"
+native = "AAA-USDT-SWAP"
+tick_size = "0.1"
+lot_size = "0.01"
+"""
+    rig = Rig(parse(text, "grid"))
+    rig.give(Connected(0, 1, 0, 0, 0))
+    for number, (native, kind) in enumerate((("AAA-USDT", "SPOT"), ("AAA-USDT-SWAP", "SWAP"))):
+        item = {"bids": [["10.05", "1"]], "asks": [["11", "1"]], "seqId": 1, "prevSeqId": -1}
+        arg = {"channel": "books", "instId": native}
+        rig.frame({"arg": arg, "action": "snapshot", "data": [item]})
+        path = f"/api/v5/public/instruments?instType={kind}"
+        assert kinds(rig.kept.performed, HttpRequest)[-1].about == path
+        market = {"instId": native, "instType": kind, "tickSz": "0.01", "lotSz": "0.01"}
+        moved = rig.frame({"data": [market | {"uly": "AAA-USDT", "settleCcy": "USDT"}]}, path)
+        assert [o.instrument for o in kinds(moved, InstrumentReloaded)] == [number]
+
+
+def test_a_grid_that_moves_is_moved_on_every_connection() -> None:
+    """Two connections feed a book: no book of the old grid is served, and both begin anew."""
+    text = CONFIG.format(protocol="bybit", native="AAAUSDT", tick="0.1")
+    rig = Rig(parse(text.replace('"bybit"', '"bybit"\nredundancy = 2'), "grid"))
+
+    def told(connection: int, bid: str, update: int) -> list[AnyMessage]:
+        data = {"s": "AAAUSDT", "b": [[bid, "1"]], "a": [["11", "1"]], "u": update, "seq": update}
+        frame = {"topic": "orderbook.200.AAAUSDT", "type": "snapshot", "ts": 1, "data": data}
+        return rig.frame(frame, connection=connection)
+
+    for connection in (0, 1):
+        rig.give(Connected(0, 1, 0, 0, connection))
+        told(connection, "10.0", 5)
+    first, second = (line.books[0] for line in rig.venue.lines.all)
+    assert first.live
+    assert second.live
+    assert kinds(told(0, "10.05", 6), BookStateChanged) == []  # the other connection's is served
+    listed: dict[str, object] = {"symbol": "AAAUSDT", "baseCoin": "AAA", "quoteCoin": "USDT"}
+    listed |= {"priceFilter": {"tickSize": "0.01"}, "lotSizeFilter": {"basePrecision": "0.01"}}
+    answer = {"retCode": 0, "result": {"category": "spot", "list": [listed]}}
+    path = kinds(rig.kept.performed, HttpRequest)[-1].about
+    moved = rig.frame(answer, path)
+    (change,) = kinds(moved, BookStateChanged)
+    assert (change.state, change.reason) == (BookState.SYNCING, Reason.OFF_GRID)
+    assert [o.instrument for o in kinds(moved, InstrumentReloaded)] == [0]
+    asked = {
+        o.connection for o in kinds(rig.kept.performed, SendFrame) if b"subscribe" in o.payload
+    }
+    assert asked == {0, 1}
+    tops = [top for connection in (0, 1) for top in kinds(told(connection, "10.05", 7), BookTop)]
+    assert tops[-1].bid_ticks == 1005
+    assert [line.books[0].live for line in rig.venue.lines.all] == [True, True]

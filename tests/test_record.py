@@ -1,24 +1,33 @@
 """What is recorded is what came: raw to the byte, played to the same books, as events too, after a kill too."""
 
+import gzip
 import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.__main__ import main
 from engine.edges.capture import CapturedFrame, CaptureError, read_capture
-from engine.edges.catalog.layout import Kind
+from engine.edges.catalog.layout import CatalogError, Kind
 from engine.edges.catalog.reader import structs
 from engine.edges.catalog.verify import verify
 from engine.edges.journal import read_inbox, segments
 from engine.edges.normalising import normalise_capture
-from engine.edges.raw_recording import RawWriter, raw_files, read_recording
-from engine.edges.recordings import normalise_recording, raw_folder, recorded_config
+from engine.edges.raw_recording import RawWriter, growing, raw_files, read_recording
+from engine.edges.record import RecorderError
+from engine.edges.recordings import (
+    normalise_recording,
+    one_at_a_time,
+    raw_folder,
+    recorded_config,
+)
 from engine.edges.replaying import capture_config
 from engine.messages import Frame, decode
 from ext.book import Book
@@ -95,6 +104,28 @@ def test_a_spoilt_block_and_a_foreign_file_are_named(tmp_path: Path) -> None:
         list(read_recording(tmp_path))
 
 
+def test_a_file_grows_until_its_writer_closes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the moment it has its name: a normaliser that finds it then must leave it alone."""
+    link, found = os.link, []
+
+    def watched(source: Path, name: Path) -> None:
+        link(source, name)
+        found.append(growing(name))
+
+    monkeypatch.setattr(os, "link", watched)
+    writer = RawWriter(tmp_path, file_bytes=1)
+    for frame in some(2):
+        writer.add(frame)
+        writer.flush()
+    assert found == [True, True]
+    assert [growing(path) for path in raw_files(tmp_path)] == [False, True]
+    writer.close()
+    assert not any(growing(path) for path in raw_files(tmp_path))
+    assert sorted(tmp_path.iterdir()) == raw_files(tmp_path)
+
+
 # --- as events -------------------------------------------------------------------------------------
 
 
@@ -132,33 +163,55 @@ def test_a_captures_events_give_the_venues_books(name: str, recorded: Path, tmp_
     print(f"{name}: {events} events, {trades} trades")
 
 
-def test_files_one_by_one_give_the_events_of_all_at_once(recorded: Path, tmp_path: Path) -> None:
-    """Each raw file goes on where the one before ended; done again after a crash it is the same."""
-    path = capture(recorded, "OKX")
-    frames = list(read_capture(path))
-    folder = tmp_path / "recording"
+def recording(path: Path, venue: str, folder: Path) -> RawWriter:
+    """A recording of a capture in several files, the last of them open still."""
     folder.mkdir()
     (folder / "config.toml").write_text(capture_config(path, 0.0))
-    writer = RawWriter(raw_folder(folder, "okx"), file_bytes=20_000)
-    for place, frame in enumerate(frames):
+    writer = RawWriter(raw_folder(folder, venue), file_bytes=20_000)
+    for place, frame in enumerate(read_capture(path)):
         writer.add(frame)
         if place % 20 == 19:
             writer.flush()
-    writer.close()
-    assert len(raw_files(raw_folder(folder, "okx"))) > 3
-    assert normalise_recording(folder, closed_only=True) > 0
-    last = raw_files(raw_folder(folder, "okx"))[-1]
+    writer.flush()
+    return writer
+
+
+def test_files_one_by_one_give_the_events_of_all_at_once(recorded: Path, tmp_path: Path) -> None:
+    """Each raw file goes on where the one before ended; done again after a crash it is the same."""
+    path = capture(recorded, "OKX")
+    folder = tmp_path / "recording"
+    writer = recording(path, "okx", folder)
+    *closed, last = raw_files(raw_folder(folder, "okx"))
+    assert len(closed) > 2
+    assert normalise_recording(folder) > 0
+    assert all(path.with_suffix(".done").exists() for path in closed)
     assert not last.with_suffix(".done").exists(), "the newest file is still being written"
-    normalise_recording(folder)
+    assert normalise_recording(folder) == 0
+    writer.close()
+    assert normalise_recording(folder) > 0
     once = list(structs(folder / "catalog"))
     last.with_suffix(".done").unlink()  # as if it had been killed before it said so
     normalise_recording(folder)
     assert list(structs(folder / "catalog")) == once
     assert normalise_recording(folder) == 0
     config = recorded_config(folder, 0.0)
-    normalise_capture(config, iter(frames), tmp_path / "whole")
+    normalise_capture(config, read_capture(path), tmp_path / "whole")
     assert list(structs(tmp_path / "whole")) == once
     assert not verify(folder / "catalog").findings
+
+
+def test_only_one_at_a_time_makes_events_of_a_recording(recorded: Path, tmp_path: Path) -> None:
+    """Two would each drop what the other has half done; the second waits and finds it done."""
+    folder = tmp_path / "recording"
+    recording(capture(recorded, "OKX"), "okx", folder).close()
+    with ThreadPoolExecutor() as threads:
+        with one_at_a_time(folder):
+            second = threads.submit(normalise_recording, folder)
+            with pytest.raises(TimeoutError):
+                second.result(0.3)
+            assert not list(folder.rglob("*.done"))
+        assert second.result(60) > 0
+    assert normalise_recording(folder) == 0
 
 
 # --- the commands -----------------------------------------------------------------------------------
@@ -232,6 +285,45 @@ def test_a_killed_recording_opens_and_lacks_at_most_its_last_second(
     assert not verify(tmp_path / "made" / "catalog").findings
     again = orchestrator("replay", "made", "--runtime", "solo", folder=tmp_path)
     assert again.returncode == 0, again.stdout + again.stderr
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RecorderError("the recording is not whole: no space left"),
+        CatalogError("events: a file of another grid"),
+        CaptureError("x.frames: byte 0: not a recording"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_ends_a_recording_is_one_line(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No traceback: exit code 2 and what was wrong."""
+
+    def fails(*_: object) -> int:
+        raise error
+
+    config = Path(__file__).parent.parent / "configs" / "demo.toml"
+    monkeypatch.setattr("engine.edges.record.run_record", fails)
+    monkeypatch.setattr("engine.__main__._check_machine", lambda *_, **__: None)
+    monkeypatch.setattr(sys, "argv", ["orchestrator", "record", str(config)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"orchestrator: {error}\n"
+
+
+def test_what_cannot_be_played_into_a_recording_is_one_line(recorded: Path, tmp_path: Path) -> None:
+    """It is said once, and no run is left behind."""
+    config = recording_of(recorded, "OKX", 0.0, tmp_path)
+    foreign = tmp_path / "foreign.gz"
+    foreign.write_bytes(gzip.compress(b"no line of a capture"))
+    config.write_text(config.read_text().replace(str(capture(recorded, "OKX")), str(foreign)))
+    done = orchestrator("record", str(config), "--for", "1s", "--to", "made", folder=tmp_path)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert "foreign.gz:1: not a capture's line" in done.stderr
+    assert not (tmp_path / "runs" / "current.json").exists()
 
 
 def test_a_spoilt_recording_ends_its_replay_and_is_named(tmp_path: Path, recorded: Path) -> None:

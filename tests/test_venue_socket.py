@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
+from engine.edges.venue_http import AskError
 from engine.edges.venue_socket import VenueSocket
 from engine.messages import AnyMessage, Connected, Frame
 from engine.venues.handler import Endpoint
@@ -177,6 +178,25 @@ async def test_tls_with_a_certificate_that_is_not_trusted(
     assert line.inbox.messages == []
     assert not line.socket.send(b"order")
     await ended(line)
+
+
+async def test_an_address_that_is_refused_is_asked_for_again_when_that_is_allowed() -> None:
+    """The exchange that gives it may say how long to stay away, as with any other request."""
+    asked: list[float] = []
+    enough = asyncio.Event()
+
+    async def address() -> str:
+        asked.append(asyncio.get_running_loop().time())
+        if len(asked) == 2:
+            enough.set()
+        raise AskError("status 429", 0.5)
+
+    socket = VenueSocket(Inbox(), 0, 0, address, Endpoint("", ""), lambda: 7)
+    task = asyncio.get_running_loop().create_task(socket.keep_open())
+    await asyncio.wait_for(enough.wait(), WAIT_S)
+    assert asked[1] - asked[0] >= 0.5
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_subscriptions_keep_the_exchanges_pace_and_their_order() -> None:

@@ -1,5 +1,6 @@
 """The venues' handlers on real captures, and on frames that are broken on purpose."""
 
+import gzip
 from pathlib import Path
 
 import msgspec
@@ -264,6 +265,14 @@ def test_a_restored_venue_goes_on_exactly(recorded: Path) -> None:
         assert restored.snapshot() == original.snapshot()
 
 
+def test_a_collected_line_keeps_its_nanoseconds(tmp_path: Path) -> None:
+    """A float of seconds would lose some hundred of them, and the order of two frames so close."""
+    times = (1723161253937085768, 1723161253937085769, 1723161253937085866)
+    path = tmp_path / "btcusdt_20240808.gz"
+    path.write_bytes(gzip.compress(b"".join(b"%d {}\n" % at_ns for at_ns in reversed(times))))
+    assert [frame.at_ns for frame in read_capture(path)] == list(times)
+
+
 def test_what_is_no_capture_is_named(tmp_path: Path) -> None:
     """A missing, plain or foreign file says which file and line it was."""
     plain = tmp_path / "plain.jsonl.gz"
@@ -272,8 +281,6 @@ def test_what_is_no_capture_is_named(tmp_path: Path) -> None:
         list(read_capture(plain))
     with pytest.raises(CaptureError, match="not a capture"):
         describe(tmp_path / "missing.gz")
-    import gzip
-
     foreign = tmp_path / "foreign.jsonl.gz"
     foreign.write_bytes(gzip.compress(b'{"t":"header","exchange":"ELSEWHERE"}\n{"t":3}\n'))
     with pytest.raises(CaptureError, match=r"foreign\.jsonl\.gz:2"):

@@ -17,7 +17,17 @@ FUNCTION_LINES_MAX = 70
 # files of its own folder; level 3 is different: components share messages and nothing else.
 LEVELS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (0, ("ext/*", "engine/__init__.py")),
-    (1, ("engine/units.py", "engine/messages.py", "engine/instruments.py", "engine/config.py")),
+    (
+        1,
+        (
+            "engine/units.py",
+            "engine/messages.py",
+            "engine/instruments.py",
+            "engine/fault_config.py",
+            "engine/latency_config.py",
+            "engine/config.py",
+        ),
+    ),
     (
         2,
         (
@@ -86,8 +96,8 @@ def place(path: str) -> tuple[int, int]:
 
 
 def folder(path: str) -> str:
-    """The folder of a file, with a slash at its end."""
-    return str(PurePosixPath(path).parent) + "/"
+    """The folder of a file, with a slash at its end; the exchange's wires are part of it."""
+    return str(PurePosixPath(path).parent).replace("exchange/wires", "exchange") + "/"
 
 
 def imports(tree: ast.Module, late: bool) -> Iterator[tuple[int, str]]:

@@ -4,17 +4,21 @@ Time is the due time of the event at hand, so a run is a function of its tape, i
 configuration. `pace` is called before each event with its time: a backtest does nothing there and
 runs as fast as it can; a solo run of a tape waits until that time has really come. The order of
 events is the same either way, and so are the orders.
+
+A tape's times are those of its venue: what is recorded there is heard after the feed's latency, where
+the venue trades, and the market that orders meet moves at the recorded time.
 """
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from engine.component import Component
+from engine.exchange.front import Answered, Front
 from engine.messages import (
     AnyMessage,
     Connected,
-    Depth,
+    Disconnected,
     Drain,
     Frame,
     OrderRequest,
@@ -24,33 +28,10 @@ from engine.messages import (
 )
 from engine.routes import Topology
 from engine.runtime import Host, Recorder, Target, Timers
-from engine.venue import Venue
 
 NEVER = 1 << 62
 CONNECTION = 0
-
-
-class SimulatedVenue(Protocol):
-    """An exchange as the simulation sees it; `engine.exchange` has those there are."""
-
-    def connect(self, connection: int, now_ns: int) -> None:
-        """A client is there."""
-
-    def receive(self, connection: int, payload: bytes, now_ns: int) -> None:
-        """A client's frame arrived."""
-
-    def advance(self, now_ns: int) -> list[tuple[int, bytes]]:
-        """What is due by now, as (connection, frame)."""
-
-    def next_due_ns(self) -> int:
-        """When something is due next."""
-
-
-class MarketFollower(Protocol):
-    """An exchange whose market is a tape: it is told the levels whenever they change."""
-
-    def follow(self, depth: Depth) -> None:
-        """The market of an instrument is now this."""
+OWN_WIRE = "simulated"
 
 
 class TapeFrame(NamedTuple):
@@ -87,8 +68,7 @@ class Simulation:
         self,
         components: Sequence[Component],
         topology: Topology,
-        exchanges: Mapping[int, SimulatedVenue],
-        followers: Mapping[int, MarketFollower],
+        exchanges: Mapping[int, Front],
         tape: Iterable[TapeFrame],
         recorder: Recorder,
         pace: Callable[[int], None],
@@ -97,40 +77,30 @@ class Simulation:
         self.now_ns = 0
         self.frames = 0
         self._exchanges = exchanges
-        self._followers = followers
         self._tape: Iterator[TapeFrame] = iter(tape)
         self._next_frame = next(self._tape, None)
         self._pace = pace
+        self._heard_ns: dict[tuple[int, int], int] = {}
+        self._under_way: list[tuple[int, int, TapeFrame]] = []
+        self._lines = dict.fromkeys(exchanges, 0)
         self._timers = Timers()
         self._sequence = 0
         self._due: list[tuple[int, int]] = []
         self._scheduled: dict[int, int] = {}
-        self._venues = {
-            instrument.id: instrument.venue
-            for component in components
-            if isinstance(component, Venue)
-            for instrument in component.instruments
-        }
 
     def _number(self) -> int:
         self._sequence += 1
         return self._sequence
 
     def _step(self, message: AnyMessage) -> None:
-        outputs = self.host.step(message, None, self.now_ns)
-        if self._followers:
-            for output in outputs:
-                if isinstance(output, Depth):
-                    follower = self._followers.get(self._venues[output.instrument])
-                    if follower is not None:
-                        follower.follow(output)
+        self.host.step(message, None, self.now_ns)
 
     def run(self, begin_ns: int, end_ns: int) -> None:
         """From `begin_ns` to `end_ns`, then drain: one more second with nothing new begun."""
         self.now_ns = begin_ns
         self._step(Started(0, self._number(), 0, 1))
         for venue, exchange in self._exchanges.items():
-            exchange.connect(CONNECTION, begin_ns)
+            exchange.connect(self._lines[venue], OWN_WIRE, "", "", begin_ns)
             self._schedule(venue)
         for number in range(len(self.host.topology.of_kind("venue"))):
             self._step(Connected(0, self._number(), 0, number, CONNECTION))
@@ -138,6 +108,7 @@ class Simulation:
         self.now_ns = max(self.now_ns, end_ns)
         self._step(Drain(0, self._number(), 0))
         self._next_frame = None
+        self._under_way.clear()
         self._advance(self.now_ns + 1_000_000_000)
 
     def _advance(self, end_ns: int) -> None:
@@ -148,7 +119,8 @@ class Simulation:
             exchange_ns = self._due[0][0] if self._due else NEVER
             frame = self._next_frame
             frame_ns = NEVER if frame is None else frame.at_ns
-            now_ns = min(timer_ns, exchange_ns, frame_ns)
+            heard_ns = self._under_way[0][0] if self._under_way else NEVER
+            now_ns = min(timer_ns, exchange_ns, frame_ns, heard_ns)
             if now_ns > end_ns:
                 return
             self.now_ns = max(now_ns, self.now_ns)
@@ -158,17 +130,48 @@ class Simulation:
                     self._step(firing)
             elif exchange_ns == now_ns:
                 self._advance_exchange(heapq.heappop(self._due)[1])
+            elif heard_ns == now_ns:
+                self._hear(heapq.heappop(self._under_way)[2])
             elif frame is not None:
                 self._next_frame = next(self._tape, None)
-                self._frame(frame.venue, frame.connection, frame.kind, frame.payload, frame.about)
+                self._recorded(frame)
 
     def _advance_exchange(self, venue: int) -> None:
         if self._scheduled.get(venue, 0) > self.now_ns:
             return  # a later entry of the queue stands for it
         self._scheduled.pop(venue, None)
-        for connection, payload in self._exchanges[venue].advance(self.now_ns):
-            self._frame(venue, connection, 0, payload, "")
+        for output in self._exchanges[venue].advance(self.now_ns):
+            if isinstance(output, Answered) or output.connection != self._lines[venue]:
+                continue  # nobody asks over HTTP here, and nobody is there any more
+            if output.payload is None:
+                self._come_again(venue)
+            else:
+                self._frame(venue, CONNECTION, 0, output.payload, "")
         self._schedule(venue)
+
+    def _recorded(self, frame: TapeFrame) -> None:
+        """A recorded frame sets out; where it was a venue's market, it takes the feed's time."""
+        exchange = self._exchanges.get(frame.venue)
+        line = frame.venue, frame.connection
+        feed_ns = 0 if exchange is None else exchange.feed_ns(self.now_ns)
+        due_ns = max(self.now_ns + feed_ns, self._heard_ns.get(line, 0))
+        if due_ns <= self.now_ns:
+            self._hear(frame)
+            return
+        self._heard_ns[line] = due_ns
+        heapq.heappush(self._under_way, (due_ns, self._number(), frame))
+
+    def _hear(self, frame: TapeFrame) -> None:
+        self._frame(frame.venue, frame.connection, frame.kind, frame.payload, frame.about)
+
+    def _come_again(self, venue: int) -> None:
+        """The exchange hung up; its client is back at once, on another line."""
+        exchange = self._exchanges[venue]
+        exchange.disconnect(self._lines[venue], self.now_ns)
+        self._step(Disconnected(0, self._number(), 0, venue, CONNECTION, "the exchange hung up"))
+        self._lines[venue] += 1
+        exchange.connect(self._lines[venue], OWN_WIRE, "", "", self.now_ns)
+        self._step(Connected(0, self._number(), 0, venue, CONNECTION))
 
     def _frame(self, venue: int, connection: int, kind: int, payload: bytes, about: str) -> None:
         self.frames += 1
@@ -195,5 +198,5 @@ class Simulation:
         elif isinstance(effect, (SendFrame, OrderRequest)):
             exchange = self._exchanges.get(effect.venue)
             if exchange is not None:
-                exchange.receive(effect.connection, effect.payload, self.now_ns)
+                exchange.receive(self._lines[effect.venue], effect.payload, self.now_ns)
                 self._schedule(effect.venue)

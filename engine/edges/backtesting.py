@@ -5,52 +5,52 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from heapq import merge
-from pathlib import Path
 
 from engine.assembly import build_all, solo_topology
 from engine.backtest.simulation import Kept, Simulation, TapeFrame
-from engine.config import Config, instruments_of
+from engine.config import ENGINE_ACCOUNT, Config, instruments_of
 from engine.edges.capture import CapturedFrame
-from engine.edges.exchange_server import latency_ns, make_exchange, opening_balances
-from engine.edges.feeds import frames_of
-from engine.exchange.exchange import Exchange
-from engine.exchange.market import TapeMarket
+from engine.edges.exchange_server import add_accounts, make_exchange, make_front
+from engine.edges.exchange_sockets import OWN
+from engine.edges.playback import make_played, market_frames
+from engine.exchange.racing import RacingExchange
+from engine.exchange.wires.simulated import SimulatedWire
 from engine.ledger import Ledger
 from engine.messages import decode
 from engine.units import format_decimal
-from engine.venues.simulated import PUBLIC
 
 BEGIN_NS = 1_700_000_000_000_000_000
 
 
 def make_simulation(
     config: Config, pace: Callable[[int], None]
-) -> tuple[Simulation, Kept, dict[int, Exchange], int]:
+) -> tuple[Simulation, Kept, dict[int, RacingExchange], int]:
     """The simulation of a configuration, its recorder, its exchanges, and when it begins."""
     topology = solo_topology(config)
     instruments = instruments_of(config)
-    begin_ns = min((frame.at_ns for frame in _tape(config)), default=BEGIN_NS)
-    exchanges: dict[int, Exchange] = {}
-    followers: dict[int, TapeMarket] = {}
+    first = next(_tape(config), None)
+    begin_ns = BEGIN_NS if first is None else first.at_ns
+    exchanges: dict[int, RacingExchange] = {}
     for place, venue in enumerate(config.venues):
         if venue.kind == "simulated":
             exchanges[place] = make_exchange(config, place, begin_ns)
         elif venue.protocol == "simulated":
-            market = followers[place] = TapeMarket()
-            exchanges[place] = Exchange(
-                venue.name,
-                instruments.of_venue(place),
-                market,
-                opening_balances(config, venue.name),
-                latency_ns(config),
-                config.seed,
-            )
+            exchanges[place] = make_played(config, place, begin_ns, shifted=False)
+            add_accounts(exchanges[place], config, begin_ns)
     recorder = Kept()
     simulation = Simulation(
         build_all(config, topology, instruments),
         topology,
-        exchanges,
-        followers,
+        {
+            place: make_front(
+                # A tape's own frames tell of its books and trades.
+                config,
+                exchange,
+                begin_ns,
+                {OWN: SimulatedWire(exchange, public=config.venues[place].kind == "simulated")},
+            )
+            for place, exchange in exchanges.items()
+        },
         _tape(config),
         recorder,
         pace,
@@ -59,17 +59,11 @@ def make_simulation(
 
 
 def _tape(config: Config) -> Iterator[TapeFrame]:
-    """All venues' recordings merged by time; ties go by venue.
-
-    Of a tape only the market counts: what it says of the account that traded then is left out.
-    """
+    """All venues' recordings merged by time; ties go by venue."""
     parts = []
     for place, venue in enumerate(config.venues):
         if venue.kind == "replay":
-            frames = frames_of(Path(venue.path), venue.name)
-            if venue.protocol == "simulated":
-                frames = (frame for frame in frames if frame.payload.startswith(PUBLIC))
-            parts.append(_frames(place, frames))
+            parts.append(_frames(place, market_frames(venue)))
     return merge(*parts, key=lambda frame: (frame.at_ns, frame.venue))
 
 
@@ -112,11 +106,14 @@ def run_backtest(config: Config, seconds: float) -> int:
             f", fees {format_decimal(position.fees, decimals)} {quote} (simulated)"
         )
     differing = [
+        problem for exchange in exchanges.values() for problem in exchange.audit().problems
+    ]
+    differing += [
         f"{exchange.venue} {asset}: ledger {ledger.balances.get((exchange.venue, asset), 0)}, "
         f"exchange {units}"
         for exchange in exchanges.values()
-        for asset, units in exchange.account.totals.items()
-        if ledger.balances.get((exchange.venue, asset), 0) != units
+        for account, asset, units, _ in exchange.audit().balances
+        if account == ENGINE_ACCOUNT and ledger.balances.get((exchange.venue, asset), 0) != units
     ]
     lines += differing or ["checked: the ledger equals the exchanges' accounts to the last unit"]
     sys.stdout.write("\n".join(lines) + "\n")

@@ -9,20 +9,19 @@ connection of a capture. What is in a capture, engine/edges/capture_contents.py 
 
 import base64
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-CONNECTED = 10  # kinds beside those of `Frame`: what happened to a connection
-DISCONNECTED = 11
+from engine.backtest.hearing import CONNECTED
 
 
 class CapturedFrame(NamedTuple):
     """One frame: when it was received (ns), on which connection, and what it answers if it does.
 
-    `kind` is that of `engine.messages.Frame`, or says that the connection opened or was lost, and
+    `kind` is that of `engine.messages.Frame`, or (`engine.backtest.hearing`) says that the connection opened or was lost, and
     then `about` says why.
     """
 
@@ -38,16 +37,21 @@ class CaptureError(ValueError):
 
 
 class Line(msgspec.Struct):
-    """A line of a capture: `t` is its kind, `ts` its time in seconds."""
+    """A line of a capture: `t` is its kind, `at_ns` its time; captures write seconds, as `ts`."""
 
     t: str
     ts: float = 0.0
+    at_ns: int = 0
     conn: str = ""
     url: str = ""
     addr: str = ""
     data: str = ""
     b64: str = ""
     exchange: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.at_ns:
+            self.at_ns = int(self.ts * 1e9)
 
 
 _LINE = msgspec.json.Decoder(Line)
@@ -85,7 +89,7 @@ def _collected(raw: bytes) -> Line:
     """A line `local_ns frame`; a snapshot does not name its symbol, its file does."""
     at_ns, _, payload = raw.partition(b" ")
     kind = "http" if payload.startswith(SNAPSHOT) else "recv"
-    return Line(kind, int(at_ns) / 1e9, data=payload.rstrip().decode())
+    return Line(kind, at_ns=int(at_ns), data=payload.rstrip().decode())
 
 
 def read_capture(path: Path) -> Iterator[CapturedFrame]:
@@ -98,10 +102,31 @@ def read_capture(path: Path) -> Iterator[CapturedFrame]:
         payload = base64.b64decode(line.b64) if line.b64 else line.data.encode()
         kind = 1 if line.t == "http" else 0
         about = line.url or (f"/depth?symbol={symbol}" if kind else "")
-        frames.append(CapturedFrame(int(line.ts * 1e9), 0, kind, about, payload))
+        frames.append(CapturedFrame(line.at_ns, 0, kind, about, payload))
     return iter(sorted(frames, key=lambda frame: frame.at_ns))
 
 
 def native_in_name(path: Path) -> str:
     """What a collected file is called after: btcusdt_20240808.gz is BTCUSDT."""
     return split_name(path)[0].name.partition("_")[0].upper()
+
+
+def frames_of(path: Path, venue: str) -> Iterator[CapturedFrame]:
+    """A recording's frames: a capture, one venue's raw files, or its part of a tape (Parquet)."""
+    if path.is_dir():
+        from engine.edges.raw_recording import read_recording  # Arrow loads only where it is needed
+
+        return read_recording(path)
+    if path.suffix != ".parquet":
+        return read_capture(path)
+    from engine.edges.tape import read_tape_frames
+
+    return read_tape_frames(path, venue)
+
+
+def opened(frames: Iterable[CapturedFrame]) -> Iterator[CapturedFrame]:
+    """A recording that begins with a connection that opens, also where nobody wrote that down."""
+    for place, frame in enumerate(frames):
+        if place == 0 and frame.kind != CONNECTED:
+            yield CapturedFrame(frame.at_ns, 0, CONNECTED, "", b"")
+        yield frame

@@ -33,12 +33,16 @@ class Comparison(NamedTuple):
     unresolved: int
     fills: int
     fills_ledger: int
+    problems: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
-        """Every balance and the number of fills equal, no order doubled, none left unresolved."""
+        """Every balance and the number of fills equal, no order doubled, none left unresolved.
+
+        And the exchange's own audit found that it adds up.
+        """
         equal = all(account.ledger == account.exchange for account in self.accounts)
-        settled = not self.duplicates and not self.unresolved
+        settled = not self.duplicates and not self.unresolved and not self.problems
         return equal and settled and self.fills == self.fills_ledger
 
     def lines(self) -> list[str]:
@@ -56,6 +60,7 @@ class Comparison(NamedTuple):
             found.append(
                 f"the exchange made {self.fills} fills, the ledger has {self.fills_ledger}"
             )
+        found += [f"the exchange itself: {problem}" for problem in self.problems]
         return found or [
             f"checked: {len(self.accounts)} balances, {self.orders} orders and {self.fills} fills "
             "of the ledger equal the simulated exchange's own, to the last unit; none was doubled"
@@ -92,6 +97,7 @@ async def _audit(url: str) -> dict[str, Any]:
 def compare_accounts(config: Config, exchange: str, ledger: Ledger) -> Comparison:
     """Ask each simulated venue for its own books and compare. Raises OSError, TimeoutError."""
     accounts: list[Account] = []
+    problems: list[str] = []
     orders = duplicates = unresolved = fills = 0
     for venue in config.venues:
         if venue.kind != "simulated":
@@ -101,10 +107,19 @@ def compare_accounts(config: Config, exchange: str, ledger: Ledger) -> Compariso
         duplicates += audit["duplicates"]
         unresolved += sum(o["state"] in ("acknowledged", "partly_filled") for o in audit["orders"])
         fills += audit["fills"]
+        problems += [f"{venue.name}: {problem}" for problem in audit["problems"]]
         for asset, total in audit["balances"].items():
             mine = ledger.balances.get((venue.name, asset), 0)
             accounts.append(Account(venue.name, asset, mine, units_of(config, asset, total)))
-    return Comparison(tuple(accounts), orders, duplicates, unresolved, fills, ledger.trade_count)
+    return Comparison(
+        tuple(accounts),
+        orders,
+        duplicates,
+        unresolved,
+        fills,
+        ledger.trade_count,
+        tuple(problems),
+    )
 
 
 def ledger_of(config: Config, topology: Topology, snapshots: dict[str, bytes]) -> Ledger:

@@ -1,129 +1,155 @@
-"""The simulated exchange's process: its venues behind one port of loopback, a path for each.
+"""The simulated exchange as configured: its venues, their wires and faults, and the process of them all.
 
-It keeps its state while clients come and go, cuts a client that does not read, and ends when its
-parent does, so that a killed engine leaves nothing behind.
+It keeps its state while clients come and go, and ends when its parent does, so that a killed engine
+leaves nothing behind.
 """
 
 import asyncio
 import ctypes
+import gc
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
-
-from engine.config import Config, instruments_of, units_of
+from engine.config import Config, ConfigError, instruments_of, units_of
+from engine.edges.distance import make_latency
+from engine.edges.exchange_sockets import ADMIN, OWN, ExchangeServer
+from engine.edges.playback import make_played
+from engine.exchange.accounts import credentials, fee_tier
+from engine.exchange.admin import administer, fault_problem
 from engine.exchange.exchange import Exchange
-from engine.exchange.market import FlowMarket
+from engine.exchange.fair_price import FairPrice
+from engine.exchange.faults import Faults
+from engine.exchange.flow import make_flow, preset_of
+from engine.exchange.front import Front
+from engine.exchange.racing import RacingExchange
+from engine.exchange.wires.binance import BinanceWire
+from engine.exchange.wires.binance_limits import BINANCE
+from engine.exchange.wires.binance_limits import Limits as BinanceLimits
+from engine.exchange.wires.kraken import KrakenWire
+from engine.exchange.wires.kraken_limits import PRO, UNLIMITED
+from engine.exchange.wires.simulated import SimulatedWire
+from engine.exchange.wires.wire import Wire
 
-BUFFER_BYTES_MAX = 16 * 1024 * 1024
 PR_SET_PDEATHSIG = 1
+MANY = 10**12
+BINANCE_UNLIMITED = BinanceLimits(
+    weight=MANY,
+    raw_requests=MANY,
+    orders_10s=MANY,
+    orders_day=MANY,
+    patience=MANY,
+    frames_per_second=MANY,
+)
+LAGS_NS = (20_000_000, 80_000_000, 150_000_000)
 
 
-def make_exchange(config: Config, place: int, begin_ns: int) -> Exchange:
-    """One venue of the exchange as configured; its market begins at `begin_ns`."""
+def make_exchange(config: Config, place: int, begin_ns: int) -> RacingExchange:
+    """One venue of the exchange as configured, from `begin_ns` on. Raises ConfigError."""
     instruments = instruments_of(config).of_venue(place)
-    venue = config.venues[place].name
-    market = FlowMarket(
-        venue,
-        place,
-        instruments,
-        {symbol: float(price) for symbol, price in config.exchange.prices.items()},
-        config.seed,
-        config.exchange.events_per_second,
-        config.exchange.fair_volatility_bps,
-        config.exchange.noise_bps,
-        begin_ns,
-    )
-    return Exchange(
-        venue, instruments, market, opening_balances(config, venue), latency_ns(config), config.seed
-    )
+    venue, settings = config.venues[place].name, config.exchange
+    lag_ns = LAGS_NS[place % len(LAGS_NS)]
+    flows = {}
+    for instrument in instruments:
+        price = float(settings.prices.get(instrument.symbol, 0))
+        if price <= 0:
+            raise ConfigError(
+                f"exchange.prices.{instrument.symbol}: a price above zero is expected"
+            )
+        wander = preset_of(settings.preset).fair._replace(
+            volatility_bps=settings.fair_volatility_bps
+        )
+        flows[instrument.id] = make_flow(
+            settings.model,
+            instrument,
+            FairPrice(config.seed, instrument.symbol, price, wander, begin_ns),
+            seed=config.seed,
+            venue=venue,
+            rate=settings.events_per_second,
+            lag_ns=lag_ns,
+            noise_bps=settings.noise_bps,
+            begin_ns=begin_ns,
+            preset=settings.preset,
+        )
+    exchange = RacingExchange(venue, instruments, flows, begin_ns)
+    add_accounts(exchange, config, begin_ns)
+    return exchange
 
 
-def opening_balances(config: Config, venue: str) -> dict[str, int]:
-    """What a venue's account starts with, in units. Raises ConfigError."""
-    amounts = config.exchange.balances.get(venue, {})
-    return {asset: units_of(config, asset, amount) for asset, amount in amounts.items()}
+def add_accounts(exchange: Exchange, config: Config, begin_ns: int) -> None:
+    """The accounts of the configuration with what they start with."""
+    for account in config.exchange.accounts:
+        amounts = (account.balances or config.exchange.balances).get(exchange.venue, {})
+        exchange.accounts.add(
+            account.name,
+            *credentials(config.name, account.name),
+            {asset: units_of(config, asset, amount) for asset, amount in amounts.items()},
+            fee_tier([(step.volume, step.maker, step.taker) for step in account.tier]),
+            begin_ns,
+        )
 
 
-def latency_ns(config: Config) -> int:
-    """How long a request takes to the exchange and into effect."""
-    return int(config.exchange.latency_ms * 1e6)
+def make_wires(config: Config, exchange: Exchange) -> dict[str, Wire]:
+    """Every protocol that a served venue speaks, all of them in front of one exchange."""
+    limited = config.exchange.limits
+    return {
+        OWN: SimulatedWire(exchange),
+        "binance": BinanceWire(exchange, BINANCE if limited else BINANCE_UNLIMITED),
+        "kraken": KrakenWire(exchange, PRO if limited else UNLIMITED),
+    }
 
 
-class _Client(WSListener):
-    """One client's connection to one venue."""
+def make_front(
+    config: Config, exchange: RacingExchange, begin_ns: int, wires: Mapping[str, Wire]
+) -> Front:
+    """What clients of a venue meet: its wires, as far away and as faulty as configured.
 
-    def __init__(self, server: "ExchangeServer", venue: str, number: int) -> None:
-        self._server = server
-        self.venue = venue
-        self.number = number
-        self.transport: WSTransport | None = None
-
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        self.transport = transport
-        self._server.connected(self)
-
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type in (WSMsgType.TEXT, WSMsgType.BINARY):
-            self._server.received(self, frame.get_payload_as_bytes())
-        elif frame.msg_type == WSMsgType.CLOSE:
-            transport.disconnect()
-
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self._server.disconnected(self)
+    Raises ConfigError for a fault that names what is not there.
+    """
+    settings = config.exchange
+    seed = settings.faults.seed or config.seed
+    exchange.faults = faults = Faults(seed, exchange.venue, settings.faults.plan, begin_ns)
+    latency = make_latency(config, exchange.venue, begin_ns)
+    front = Front(exchange, wires, latency, faults)
+    for place, fault in enumerate(settings.faults.plan):
+        problem = fault_problem(front, fault) if fault.venue in ("", exchange.venue) else None
+        if problem is not None:
+            raise ConfigError(f"exchange.faults.plan[{place}].{problem[0]}: {problem[1]}")
+    return front
 
 
-class ExchangeServer:
-    """Runs the exchanges on the event loop, each woken when something of it is due."""
+def make_fronts(config: Config, begin_ns: int) -> dict[str, Front]:
+    """The fronts of all venues that the exchange serves, by name. Raises ConfigError.
 
-    def __init__(self, exchanges: dict[str, Exchange]) -> None:
-        self._exchanges = exchanges
-        self._clients: dict[tuple[str, int], _Client] = {}
-        self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._number = 0
+    A replay at speed 0 has no time of its own, and is not served.
+    """
+    fronts = {}
+    exchange: RacingExchange
+    for place, venue in enumerate(config.venues):
+        if venue.name == ADMIN:
+            raise ConfigError(f"venues[{place}].name: {ADMIN!r} is where the operator asks")
+        if venue.kind == "simulated":
+            exchange = make_exchange(config, place, begin_ns)
+        elif venue.kind == "replay" and venue.speed:
+            exchange = _played(config, place, begin_ns)
+        else:
+            continue
+        wires = make_wires(config, exchange)
+        fronts[venue.name] = make_front(config, exchange, begin_ns, wires)
+    if not fronts:
+        raise ConfigError("venues: none is 'simulated', or a 'replay' at a speed: nothing to serve")
+    return fronts
 
-    def accept(self, request: WSUpgradeRequest) -> WSListener | None:
-        """A listener for a known path; None refuses the connection."""
-        venue = request.path.decode().strip("/")
-        if venue not in self._exchanges:
-            return None
-        self._number += 1
-        return _Client(self, venue, self._number)
 
-    def connected(self, client: _Client) -> None:
-        """A client is through its handshake."""
-        self._clients[client.venue, client.number] = client
-        self._exchanges[client.venue].connect(client.number, time.time_ns())
-        self._advance(client.venue)
-
-    def disconnected(self, client: _Client) -> None:
-        """A client is gone."""
-        self._clients.pop((client.venue, client.number), None)
-        self._exchanges[client.venue].disconnect(client.number)
-
-    def received(self, client: _Client, payload: bytes) -> None:
-        """A client's frame."""
-        self._exchanges[client.venue].receive(client.number, payload, time.time_ns())
-        self._advance(client.venue)
-
-    def _advance(self, venue: str) -> None:
-        """Send what is due; wake again for what is due next."""
-        exchange = self._exchanges[venue]
-        for number, frame in exchange.advance(time.time_ns()):
-            client = self._clients.get((venue, number))
-            if client is None or client.transport is None:
-                continue
-            client.transport.send(WSMsgType.TEXT, frame)
-            if client.transport.underlying_transport.get_write_buffer_size() > BUFFER_BYTES_MAX:
-                client.transport.disconnect()
-        timer = self._timers.get(venue)
-        if timer is not None:
-            timer.cancel()
-        wait_s = max(0.0, (exchange.next_due_ns() - time.time_ns()) / 1e9)
-        loop = asyncio.get_running_loop()
-        self._timers[venue] = loop.call_later(wait_s, self._advance, venue)
+def _played(config: Config, place: int, begin_ns: int) -> RacingExchange:
+    """A recording as a venue, from its first frame on at the venue's speed. Raises ConfigError."""
+    try:
+        exchange = make_played(config, place, begin_ns, shifted=True)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"venues[{place}].path: {error}") from error
+    add_accounts(exchange, config, begin_ns)
+    return exchange
 
 
 def die_with_parent(parent: int) -> None:
@@ -133,19 +159,25 @@ def die_with_parent(parent: int) -> None:
         raise SystemExit(0)
 
 
-async def serve(config: Config, ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; `ready` is given the address, without a path."""
-    begin_ns = time.time_ns()
-    simulated = [place for place, v in enumerate(config.venues) if v.kind == "simulated"]
-    server = ExchangeServer(
-        {config.venues[place].name: make_exchange(config, place, begin_ns) for place in simulated}
-    )
-    listening = await ws_create_server(server.accept, "127.0.0.1", 0)
+def spare_the_old() -> None:
+    """Orders and ledgers only grow old, never into cycles: a look at all of them stops every client.
+
+    Young garbage is looked for as ever; a full round comes practically never.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(700, 10, 1 << 20)
+
+
+async def serve(config: Config, ready: Callable[[ExchangeServer], None], port: int = 0) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` is given the server once it listens."""
+    server = ExchangeServer(make_fronts(config, time.time_ns()), administer)
+    spare_the_old()
+    await server.open(port)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    port = listening.sockets[0].getsockname()[1]
-    ready(f"ws://127.0.0.1:{port}")
+    ready(server)
     await ended.wait()
-    listening.close()
+    await server.close()

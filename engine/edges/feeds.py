@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+from engine.backtest.hearing import CONNECTED, DISCONNECTED
 from engine.config import Config, VenueConfig
-from engine.edges.capture import CONNECTED, DISCONNECTED, CapturedFrame, read_capture
+from engine.edges.capture import CapturedFrame, frames_of
 from engine.edges.ccxt_feed import CcxtFeed
 from engine.edges.directory import Counter
 from engine.edges.loop import ActorLoop
@@ -104,19 +105,6 @@ class Feeds:
         for result in done:
             if isinstance(result, Exception):
                 raise result
-
-
-def frames_of(path: Path, venue: str) -> Iterator[CapturedFrame]:
-    """A recording's frames: a capture, one venue's raw files, or its part of a tape (Parquet)."""
-    if path.is_dir():
-        from engine.edges.raw_recording import read_recording  # Arrow loads only where it is needed
-
-        return read_recording(path)
-    if path.suffix != ".parquet":
-        return read_capture(path)
-    from engine.edges.tape import read_tape_frames  # Arrow loads only where a tape is read
-
-    return read_tape_frames(path, venue)
 
 
 def open_feeds(loop: ActorLoop, config: Config, exchange: str) -> Feeds:

@@ -12,20 +12,17 @@ import msgspec
 import numpy as np
 
 from engine.assembly import build, topology_of
+from engine.backtest.hearing import Hearing
+from engine.component import Outputs
 from engine.config import Config, instruments_of
-from engine.edges.capture import CONNECTED, DISCONNECTED, CapturedFrame
+from engine.edges.capture import CapturedFrame, opened
 from engine.edges.catalog.layout import Grid, Int64s, Kind, columns
 from engine.edges.catalog.writer import EventWriter
 from engine.messages import (
     AnyMessage,
+    BookState,
     BookStateChanged,
-    Connected,
-    Disconnected,
-    Frame,
     InstrumentReloaded,
-    SetTimer,
-    Started,
-    TimerFired,
     Trade,
 )
 from engine.venue import Venue
@@ -65,22 +62,18 @@ class Normaliser:
                 tracked.book.log_to(self._log, len(self._lines))
                 self._lines.append((line, number))
         self._serving = dict(self._venue.lines.serving)
+        self._switches = 0
         self._held: dict[int, list[Int64s]] = {}
         self._grids: dict[int, tuple[str, str]] = {}
-        self._due: dict[int, int] = {}
-        self._sequence = 0
-        self._take(Started(0, self._next(), 0, 1), 0)
-
-    def _next(self) -> int:
-        self._sequence += 1
-        return self._sequence
+        self._hearing = Hearing(self._venue, self._told)
+        self._hearing.start()
 
     def feed(self, frames: Iterable[CapturedFrame]) -> int:
         """Take frames; how many they were. Raises CatalogError."""
         count = 0
-        for count, frame in enumerate(frames, 1):  # noqa: B007 -- the last number is the count
-            self._timers(frame.at_ns)
-            self._take(self._message(frame), frame.at_ns)
+        for frame in frames:
+            self._hearing.hear(frame)
+            count += 1
         return count
 
     def flush(self) -> None:
@@ -88,48 +81,36 @@ class Normaliser:
         for number in list(self._held):
             self._give(number)
 
-    def _message(self, frame: CapturedFrame) -> AnyMessage:
-        number, venue = self._next(), self._venue.venue
-        if frame.kind == CONNECTED:
-            return Connected(0, number, 0, venue, frame.connection)
-        if frame.kind == DISCONNECTED:
-            return Disconnected(0, number, 0, venue, frame.connection, frame.about)
-        return Frame(
-            0, number, frame.at_ns, venue, frame.connection, frame.kind, frame.payload, frame.about
-        )
-
-    def _timers(self, now_ns: int) -> None:
-        """The venue's own timers, as if time had passed."""
-        while self._due and min(self._due.values()) <= now_ns:
-            key = min(self._due, key=lambda each: self._due[each])
-            due_ns = self._due.pop(key)
-            at_ns = due_ns or now_ns
-            self._take(TimerFired(0, self._next(), 0, self._venue.sender, key), at_ns)
-            if now_ns - at_ns > 3_600_000_000_000:  # between recordings nobody watched
-                self._due = dict.fromkeys(self._due, now_ns)
-
     # --- what follows from a message --------------------------------------------------------------
 
-    def _take(self, message: AnyMessage, now_ns: int) -> None:
-        outputs = self._venue.on_message(message, now_ns)
+    def _told(self, outputs: Outputs, now_ns: int) -> None:
         raw = self._log.drain()
         if raw:
-            self._levels(np.frombuffer(raw, dtype=np.int64).reshape(-1, 5), now_ns)
+            said = {o.instrument for o in outputs if isinstance(o, BookStateChanged)}
+            self._levels(np.frombuffer(raw, dtype=np.int64).reshape(-1, 5), said, now_ns)
+        if self._venue.counts.switches != self._switches:  # it may show the same, and say nothing
+            self._switches = self._venue.counts.switches
+            for number in self._serving:
+                self._switch(number, now_ns)
         for output in outputs:
             self._follow(output, now_ns)
 
-    def _levels(self, rows: Int64s, now_ns: int) -> None:
-        """What the served books were set to, each book's part as one frame."""
+    def _levels(self, rows: Int64s, said: set[int], now_ns: int) -> None:
+        """What the served books were set to, each book's part as one frame.
+
+        A book that began anew and is LIVE as before says so, unless its change of state is `said`.
+        """
         for place in np.unique(rows[:, 0]).tolist():
             line, number = self._lines[place]
             if self._venue.lines.serving[number] is line and self._serving[number] is line:
-                self._hold(number, rows[rows[:, 0] == place][:, 1:], now_ns)
+                part = rows[rows[:, 0] == place][:, 1:]
+                anew = bool((part[:, 0] == int(Kind.CLEAR)).any())
+                if anew and number not in said and line.books[number].live:
+                    part = np.concatenate((part, _row(Kind.STATE, 0, BookState.LIVE, 0)))
+                self._hold(number, part, now_ns)
 
     def _follow(self, output: AnyMessage, now_ns: int) -> None:
-        if isinstance(output, SetTimer):
-            self._due[output.key] = output.at_ns
-        elif isinstance(output, BookStateChanged):
-            self._switch(output.instrument, now_ns)
+        if isinstance(output, BookStateChanged):
             self._hold(output.instrument, _row(Kind.STATE, 0, output.state, 0), now_ns)
         elif isinstance(output, Trade):
             row = _row(Kind.TRADE, output.side, output.ticks, output.lots)
@@ -139,11 +120,8 @@ class Normaliser:
             self._give(number)
             self._grids[number] = (output.tick_size, output.lot_size)
             self._venue.reload(number, output.tick_size, output.lot_size)
-            self._levels(np.frombuffer(self._log.drain(), dtype=np.int64).reshape(-1, 5), now_ns)
-        else:
-            instrument = getattr(output, "instrument", -1)
-            if instrument in self._serving:
-                self._switch(instrument, now_ns)
+            rows = np.frombuffer(self._log.drain(), dtype=np.int64).reshape(-1, 5)
+            self._levels(rows, set(), now_ns)
 
     def _switch(self, number: int, now_ns: int) -> None:
         """Another line's book is served from here on: all of it."""
@@ -158,9 +136,8 @@ class Normaliser:
             for side in (BID, ASK)
             for ticks, lots in book.levels(side)
         ]
+        rows.append((int(Kind.STATE), 0, int(line.books[number].state), 0))
         self._hold(number, np.array(rows, dtype=np.int64), now_ns)
-        state = line.books[number].state
-        self._hold(number, _row(Kind.STATE, 0, state, 0), now_ns)
 
     def _hold(self, number: int, rows: Int64s, now_ns: int) -> None:
         """Keep rows of kind, side, ticks and lots as one frame of a series."""
@@ -186,7 +163,8 @@ class Normaliser:
 
     def snapshot(self) -> bytes:
         """Where it stands; `flush` was called before."""
-        state = NormaliserState(self._venue.snapshot(), self._grids, self._due, self._sequence)
+        hearing = self._hearing
+        state = NormaliserState(self._venue.snapshot(), self._grids, hearing.due, hearing.sequence)
         return msgspec.msgpack.encode(state)
 
     def restore(self, data: bytes) -> None:
@@ -200,8 +178,10 @@ class Normaliser:
         for place, (line, number) in enumerate(self._lines):
             line.books[number].book.log_to(self._log, place)
         self._log.drain()
-        self._grids, self._due, self._sequence = state.grids, state.due, state.sequence
+        self._grids = state.grids
+        self._hearing.due, self._hearing.sequence = state.due, state.sequence
         self._serving = dict(self._venue.lines.serving)
+        self._switches = self._venue.counts.switches
 
 
 def _row(kind: Kind, side: int, ticks: int, lots: int) -> Int64s:
@@ -223,13 +203,6 @@ def normalise_capture(config: Config, frames: Iterable[CapturedFrame], root: Pat
     """One capture as `replay` would play it, into a catalog; how many events. Raises CatalogError."""
     with EventWriter(root, staged=True) as writer:
         normaliser = Normaliser(config, config.venues[0].name, writer)
-        normaliser.feed(_connected(frames))
+        normaliser.feed(opened(frames))
         normaliser.flush()
     return writer.rows
-
-
-def _connected(frames: Iterable[CapturedFrame]) -> Iterable[CapturedFrame]:
-    for place, frame in enumerate(frames):
-        if place == 0 and frame.kind != CONNECTED:
-            yield CapturedFrame(frame.at_ns, 0, CONNECTED, "", b"")
-        yield frame

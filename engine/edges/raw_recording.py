@@ -3,9 +3,11 @@
 A recording is a folder of files `raw/VENUE/STAMP.frames`. A file is a row of blocks: a header with
 lengths, CRC-32 and times, then the block's frames as MessagePack, compressed with zstd. Every block
 is whole in itself and is appended with one `write()`, so a file that a crash cut short is good up to
-its last whole block. Nothing is ever appended to a file of an earlier process.
+its last whole block. Nothing is ever appended to a file of an earlier process. Its writer holds a
+lock on a file for as long as it grows, which ends with the process whatever ends that.
 """
 
+import fcntl
 import os
 import struct
 import time
@@ -77,8 +79,7 @@ class RawWriter:
                 return
             os.close(self._file)
         self._folder.mkdir(parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        self._file = os.open(self._folder / f"{at_ns:020d}{SUFFIX}", flags, 0o644)
+        self._file = _create(self._folder / f"{at_ns:020d}{SUFFIX}")
         self.files += 1
         self._written = 0
         self._begun = time.monotonic()
@@ -89,6 +90,27 @@ class RawWriter:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def _create(path: Path) -> int:
+    """A new file, open to be appended to and locked before it has its name."""
+    unnamed = path.with_suffix(".new")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+    file = os.open(unnamed, flags, 0o644)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.link(unnamed, path)
+    unnamed.unlink()
+    return file
+
+
+def growing(path: Path) -> bool:
+    """Whether a file's writer still has it open."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def raw_files(folder: Path) -> list[Path]:

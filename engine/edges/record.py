@@ -15,8 +15,9 @@ from pathlib import Path
 import msgspec
 import uvloop
 
+from engine.backtest.hearing import CONNECTED, DISCONNECTED
 from engine.config import Config
-from engine.edges.capture import CONNECTED, DISCONNECTED, CapturedFrame
+from engine.edges.capture import CapturedFrame
 from engine.edges.exchange_process import ExchangeProcess
 from engine.edges.journal import Record, SegmentPath, read_inbox_from, segments
 from engine.edges.loop import tune_process
@@ -137,7 +138,7 @@ class Progress:
             self._child = subprocess.Popen(
                 [
                     *("nice", "-n", "19", sys.executable, "-m", "engine"),
-                    *("catalog", "import", "recording", "--closed", str(self._recording)),
+                    *("catalog", "import", "recording", str(self._recording)),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -6,10 +6,15 @@
     RECORDING/books.json             every book at the end, as a digest of its whole state
     RECORDING/catalog/               the same as events, made from the raw files and from nothing else
 
-Raw files become events one after the other. What a crash left half done is done again from the raw
-file: the catalog can always be made anew by deleting it together with the `.done` files.
+Raw files become events one after the other, up to the one that is still written. What a crash left
+half done is done again from the raw file: the catalog can always be made anew by deleting it together
+with the `.done` files.
 """
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,7 +25,7 @@ from engine.edges.capture import CaptureError
 from engine.edges.catalog.layout import EVENTS, day_parts, series
 from engine.edges.catalog.writer import EventWriter
 from engine.edges.normalising import Normaliser
-from engine.edges.raw_recording import raw_files, read_raw
+from engine.edges.raw_recording import growing, raw_files, read_raw
 from engine.venue import VenueState
 
 CATALOG = "catalog"
@@ -100,27 +105,35 @@ def read_digests(recording: Path) -> list[BookDigest]:
 # --- into the catalog ----------------------------------------------------------------------------------
 
 
-def normalise_recording(recording: Path, closed_only: bool = False) -> int:
-    """Make events of the raw files that have none yet; how many events.
+def normalise_recording(recording: Path) -> int:
+    """Make events of the raw files that have none yet and do not grow any more; how many events.
 
-    `closed_only` leaves each venue's newest file alone, for it is still being written. Raises
-    CaptureError, ConfigError or CatalogError.
+    Raises CaptureError, ConfigError or CatalogError.
     """
     config = recorded_config(recording, 0.0)
-    return sum(
-        _normalise_venue(config, recording, venue.name, closed_only) for venue in config.venues
-    )
+    with one_at_a_time(recording):
+        return sum(_normalise_venue(config, recording, venue.name) for venue in config.venues)
 
 
-def _normalise_venue(config: Config, recording: Path, venue: str, closed_only: bool) -> int:
-    files = raw_files(raw_folder(recording, venue))
-    if closed_only:
-        files = files[:-1]
+@contextmanager
+def one_at_a_time(recording: Path) -> Iterator[None]:
+    """Wait until nobody else makes events of a recording, and hold them off meanwhile."""
+    folder = os.open(recording, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _normalise_venue(config: Config, recording: Path, venue: str) -> int:
     events = 0
     before: Path | None = None
-    for path in files:
+    for path in raw_files(raw_folder(recording, venue)):
         done = path.with_suffix(".done")
         if not done.exists():
+            if growing(path):
+                break
             events += _normalise_file(config, recording, venue, before, path)
         before = done
     return events

@@ -116,16 +116,16 @@ class VenueHttp:
 
     async def fetch(self, method: str, path: str) -> bytes:
         """One request's good answer; raises AskError."""
-        now = asyncio.get_running_loop().time()
-        if now < self._banned_until:
-            wait_s = self._banned_until - now
+        loop = asyncio.get_running_loop()
+        wait_s = self._banned_until - loop.time()
+        if wait_s > 0:
             raise AskError(f"{path}: the exchange told us to wait {wait_s:.0f} s more", wait_s)
         try:
             async with self._client.stream(method, path) as response:
                 wait_s = retry_after_s(
                     response.status_code, response.headers.get("Retry-After", "")
                 )
-                self._banned_until = max(self._banned_until, now + wait_s)
+                self._banned_until = max(self._banned_until, loop.time() + wait_s)
                 if response.status_code != httpx.codes.OK:
                     raise AskError(f"{path}: status {response.status_code}", wait_s)
                 return await _body(response, path)

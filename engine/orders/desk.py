@@ -34,17 +34,24 @@ Messages = list[AnyMessage]
 
 
 class Order(msgspec.Struct):
-    """One order of ours at the venue; `filled_lots` is what the venue last said."""
+    """One order of ours at the venue; `filled_lots` is what the venue last said of its total.
+
+    `told_lots` is how much of that came as fills: where it is less in the end, fills were lost.
+    """
 
     intent: OrderIntent
     state: OrderState
     deadline_ns: int
     doubt_at_ns: int
     filled_lots: int = 0
+    told_lots: int = 0
 
 
 class DeskState(msgspec.Struct):
-    """The whole state, for a snapshot. `finished` maps ids to their bots."""
+    """The whole state, for a snapshot. `finished` maps ids to their bots.
+
+    `fill_number` is that of the last fill before which none is missing.
+    """
 
     open: dict[str, Order]
     finished: dict[str, int]
@@ -153,17 +160,27 @@ class Desk:
         return self._move(name, news.state, received_ns, news.filled_lots, news.reason)
 
     def filled(self, news: FillNews, received_ns: int) -> Messages:
-        """A fill, once: a trade id seen before changes nothing."""
+        """A fill, once: a trade id seen before changes nothing.
+
+        Fills are numbered without a hole; where one is missing, all since it are asked for.
+        """
+        asked: Messages = []
+        if news.number == self.fill_number + 1:
+            self.fill_number = news.number
+        elif news.number > self.fill_number:
+            asked.append(self._send(self._handler.fills_since(self.fill_number)))
         if news.trade_id in self._trades:
             return []
         self._trades[news.trade_id] = None
         if len(self._trades) > TRADES_MAX:
             del self._trades[next(iter(self._trades))]
-        self.fill_number = max(self.fill_number, news.number)
         name = news.client_order_id
         order = self.open.get(name)
+        if order is not None:
+            order.told_lots += news.lots
         bot = order.intent.bot if order is not None else self._finished.get(name, 0)
         return [
+            *asked,
             Fill(
                 self._sender,
                 self._stamp(),
@@ -179,7 +196,7 @@ class Desk:
                 news.fee_asset,
                 news.trade_id,
                 news.maker,
-            )
+            ),
         ]
 
     def answered(self, news: QueryNews, received_ns: int) -> Messages:
@@ -253,7 +270,10 @@ class Desk:
             self._finished[name] = order.intent.bot
             if len(self._finished) > FINISHED_MAX:
                 del self._finished[next(iter(self._finished))]
-        return [self._event(order, received_ns, reason)]
+        event = self._event(order, received_ns, reason)
+        if state in FINAL and order.filled_lots > order.told_lots:
+            return [event, self._send(self._handler.fills_since(self.fill_number))]
+        return [event]
 
     def _event(self, order: Order, received_ns: int, reason: Reason) -> OrderEvent:
         intent = order.intent

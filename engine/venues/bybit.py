@@ -123,7 +123,9 @@ class BybitHandler(Feed):
         book = tracked.book
         if whole:
             tracked.begin()
-        elif not tracked.live or item.u == book.sequence:
+        elif not tracked.live:
+            return ()
+        elif item.u == book.sequence:
             return (OldNews(tracked.instrument.id),)
         elif item.u != book.sequence + 1:
             return (lost(tracked, Reason.SEQUENCE_GAP),)

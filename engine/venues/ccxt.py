@@ -15,7 +15,6 @@ from engine.instruments import Instrument
 from engine.messages import BookState, Frame, Reason
 from engine.venues.feed import EMPTY, Feed, Raw, lost, taker, trade
 from engine.venues.handler import Endpoint, LostNews, Malformed, News, OldNews
-from ext.decode import OffGrid
 
 TRADES_KNOWN = 1000  # as many as ccxt.pro gives again after a reconnect
 
@@ -92,11 +91,7 @@ class CcxtHandler(Feed):
             if item.id in known:
                 news.append(OldNews(number))
                 continue
-            try:
-                news.append(trade(tracked, taker(item.side), item.price, item.amount, item.id))
-            except OffGrid as error:
-                tracked.refine(error.of_price, error.text)
-                return [*news, lost(tracked, Reason.OFF_GRID)]
+            news.append(trade(tracked, taker(item.side), item.price, item.amount, item.id))
             if len(known) == TRADES_KNOWN:
                 del known[next(iter(known))]
             known[item.id] = None

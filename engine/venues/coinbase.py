@@ -78,7 +78,6 @@ class CoinbaseHandler(Feed):
 
     def open(self, now_ns: int) -> tuple[bytes, ...]:
         """Subscribe to heartbeats, books and trades."""
-        self._last = NONE_YET
         return tuple(
             _call("subscribe", channel, batch)
             for channel in ("heartbeats", "level2", "market_trades")
@@ -113,7 +112,7 @@ class CoinbaseHandler(Feed):
         if message.channel == "l2_data":
             for event in message.events:
                 if event.product_id in self.ids:
-                    news.append(self._book(books[self.ids[event.product_id]], event))
+                    news += self._book(books[self.ids[event.product_id]], event)
         elif message.channel == "market_trades":
             news += [
                 trade(books[self.ids[t.product_id]], taker(t.side), t.price, t.size, t.trade_id)
@@ -124,14 +123,15 @@ class CoinbaseHandler(Feed):
             ]
         return news
 
-    def _book(self, tracked: TrackedBook, event: _Event) -> News:
+    def _book(self, tracked: TrackedBook, event: _Event) -> Iterator[News]:
         if event.type not in ("snapshot", "update"):
-            return lost(tracked, Reason.MALFORMED)
+            yield lost(tracked, Reason.MALFORMED)
+            return
         if event.type == "snapshot":
             tracked.begin()
         elif not tracked.live:
-            return OldNews(tracked.instrument.id)
-        return self.settle(
+            return
+        yield self.settle(
             tracked,
             self._last,
             lambda: tracked.grid.objects(tracked.book, 0, event.updates, LEVELS),

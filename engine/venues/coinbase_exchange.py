@@ -12,7 +12,7 @@ import msgspec
 from engine.books import TrackedBook
 from engine.messages import Frame
 from engine.venues.feed import EMPTY, Feed, Raw, taker, trade
-from engine.venues.handler import Check, Endpoint, Listing, News, OldNews, Refused
+from engine.venues.handler import Check, Endpoint, Listing, News, Refused
 
 
 class _Frame(msgspec.Struct, gc=False):
@@ -77,7 +77,7 @@ class CoinbaseExchangeHandler(Feed):
         grid, book = tracked.grid, tracked.book
         if message.type == "l2update":
             if not tracked.live:
-                return [OldNews(number)]
+                return []
             return [self.settle(tracked, 0, lambda: grid.sided(book, message.changes), Check.NONE)]
         if message.type == "snapshot":
             tracked.begin()

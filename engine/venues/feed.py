@@ -90,7 +90,7 @@ class Feed:
                 return self.read(frame, books)
             if frame.kind != ANSWERED:
                 return []
-            if self.listings and frame.about.endswith(self.listings):
+            if self.listings and self.listings in frame.about:
                 return list(self._listed(frame.payload))
             return self.read_answer(frame, books)
         except Malformed:
@@ -104,7 +104,7 @@ class Feed:
             if number is not None:
                 yield ListingNews(number, listing.tick_size, listing.lot_size)
 
-    def listings_path(self) -> str:
+    def listings_path(self, instrument: int) -> str:
         """See `Handler.listings_path`."""
         return self.listings
 
@@ -129,8 +129,7 @@ class Feed:
         try:
             crossed = tracked.grid.both(tracked.book, sequence, bids, asks, above)
         except OffGrid as error:
-            tracked.refine(error.of_price, error.text)
-            return (lost(tracked, Reason.OFF_GRID),)
+            return (off_grid(tracked, error),)
         except ValueError:
             return (lost(tracked, Reason.MALFORMED),)
         if (crossed or not tracked.live) and not tracked.settle_as(crossed):
@@ -145,13 +144,12 @@ class Feed:
         try:
             apply()
         except OffGrid as error:
-            tracked.refine(error.of_price, error.text)
-            return lost(tracked, Reason.OFF_GRID)
+            return off_grid(tracked, error)
         except ValueError:
             return lost(tracked, Reason.MALFORMED)
         if not tracked.settle():
-            return LostNews(tracked.instrument.id, Reason.CROSSED)
-        return BookNews(tracked.instrument.id, check)
+            return LostNews(tracked.number, Reason.CROSSED)
+        return BookNews(tracked.number, check)
 
     def snapshot(self) -> bytes:
         """Nothing is kept between frames, unless a subclass says so."""
@@ -307,16 +305,28 @@ class DifferenceFeed(Feed):
 def lost(tracked: TrackedBook, reason: Reason) -> LostNews:
     """A book is BROKEN, and why."""
     tracked.lose(BookState.BROKEN, reason)
-    return LostNews(tracked.instrument.id, reason)
+    return LostNews(tracked.number, reason)
+
+
+def off_grid(tracked: TrackedBook, error: OffGrid) -> LostNews:
+    """A book is BROKEN, for its frames are finer than its grid."""
+    tracked.refine(error.of_price, error.text)
+    return lost(tracked, Reason.OFF_GRID)
 
 
 def trade(
     tracked: TrackedBook, side: int, price: str | Raw, quantity: str | Raw, trade_id: str
-) -> TradeNews:
-    """A public trade out of its decimal numbers; raises OffGrid or ValueError."""
+) -> TradeNews | LostNews:
+    """A public trade out of its decimal numbers; raises ValueError where they are none.
+
+    One off the grid tells of the grid what a level would, so the book is lost as by a level.
+    """
     grid = tracked.grid
-    ticks, lots = grid.ticks(_plain(price)), grid.lots(_plain(quantity))
-    return TradeNews(tracked.instrument.id, side, ticks, lots, trade_id)
+    try:
+        ticks, lots = grid.ticks(_plain(price)), grid.lots(_plain(quantity))
+    except OffGrid as error:
+        return off_grid(tracked, error)
+    return TradeNews(tracked.number, side, ticks, lots, trade_id)
 
 
 def _plain(number: str | Raw) -> str:

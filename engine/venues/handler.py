@@ -199,8 +199,8 @@ class Handler(Protocol):
     def address(welcome: bytes) -> str:
         """Where to connect, out of the answer to `endpoint.welcome`; raises ValueError."""
 
-    def listings_path(self) -> str:
-        """What to ask over HTTP for the venue's markets; '' where that is not known."""
+    def listings_path(self, instrument: int) -> str:
+        """What to ask over HTTP for the venue's markets like one; '' where that is not known."""
 
     def order(self, intent: OrderIntent, deadline_ns: int) -> bytes:
         """The bytes that place an order which the venue must refuse after `deadline_ns`."""

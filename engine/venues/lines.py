@@ -51,28 +51,22 @@ class Line:
         self.heard_ns = 0
         self.lost_ns: dict[int, int] = {}
         self.shared = shared
-        self._asked: dict[int, Asked] = {}
+        self.asked: dict[int, Asked] = {}
         self._begun_ns: dict[int, int] = {}
         self._trades: dict[int, dict[str, None]] = {i.id: {} for i in instruments}
-
-    @property
-    def connected(self) -> bool:
-        """Whether any of its connections is open."""
-        return bool(self.connections)
 
     def opened(self, connection: int, now_ns: int) -> tuple[tuple[bytes, ...], list[int]]:
         """A connection is open: what to send on it, and the books that are not LIVE any more.
 
         What came over the connection before is void; over another of the line it is not.
         """
-        self.heard_ns = now_ns
         gone = []
         if connection in self.connections:
             self.connections.remove(connection)
         if not self.connections:
             self.handler.close()
             gone = self.lose_all(BookState.SYNCING, Reason.NONE, now_ns)
-            self._asked = {number: Asked(now_ns, ASK_FIRST_NS) for number in self.books}
+            self.asked = {number: Asked(now_ns, ASK_FIRST_NS) for number in self.books}
         self.connections.append(connection)
         return self.handler.open(now_ns), gone
 
@@ -91,10 +85,14 @@ class Line:
         for number, tracked in self.books.items():
             tracked.book.sequence = 0  # whatever number comes next, it is not older
             if tracked.live or tracked.state is not state:
-                tracked.lose(state, reason)
-                self.lost_ns.setdefault(number, now_ns)
+                self.lose(number, state, reason, now_ns)
                 gone.append(number)
         return gone
+
+    def lose(self, number: int, state: BookState, reason: Reason, now_ns: int) -> None:
+        """A book is not known to be right any more, from now on if it was until now."""
+        self.books[number].lose(state, reason)
+        self.lost_ns.setdefault(number, now_ns)
 
     def first_arrivals(self, news: Sequence[News]) -> Sequence[News]:
         """The news of a shared line's frame without trades that another connection brought."""
@@ -116,7 +114,7 @@ class Line:
     def aged(self, now_ns: int, stale_ns: int) -> list[int]:
         """The LIVE books that are not any more: the line fell silent, or nothing verifies them."""
         refresh_ns = int(self.handler.endpoint.refresh_s * 1e9)
-        silent = self.connected and now_ns - self.heard_ns > stale_ns
+        silent = now_ns - self.heard_ns > stale_ns
         gone = []
         for number, tracked in self.books.items() if silent or refresh_ns else ():
             if not tracked.live:
@@ -124,13 +122,12 @@ class Line:
                 continue
             begun_ns = self._begun_ns.setdefault(number, now_ns)
             if silent:
-                tracked.lose(BookState.STALE, Reason.STALE_MARKET)
+                self.lose(number, BookState.STALE, Reason.STALE_MARKET, now_ns)
             elif refresh_ns and now_ns - begun_ns > refresh_ns:
-                tracked.lose(BookState.SYNCING, Reason.REFRESH)
+                self.lose(number, BookState.SYNCING, Reason.REFRESH, now_ns)
             else:
                 continue
             self._begun_ns.pop(number)
-            self.lost_ns.setdefault(number, now_ns)
             gone.append(number)
         return gone
 
@@ -140,14 +137,14 @@ class Line:
 
     def mended(self, number: int, now_ns: int) -> int:
         """A book is LIVE again: how long it was not, in ns."""
-        self._asked.pop(number, None)
+        self.asked.pop(number, None)
         return now_ns - self.lost_ns.pop(number, now_ns)
 
     def asking(self, number: int, now_ns: int) -> None:
         """A snapshot is asked for: when to do it again, each time later."""
-        before = self._asked.get(number)
+        before = self.asked.get(number)
         wait_ns = ASK_FIRST_NS if before is None else min(before.wait_ns * 2, ASK_MAX_NS)
-        self._asked[number] = Asked(now_ns, wait_ns)
+        self.asked[number] = Asked(now_ns, wait_ns)
 
     def overdue(self, now_ns: int) -> list[int]:
         """The books whose snapshot was asked for and did not come in time."""
@@ -155,7 +152,7 @@ class Line:
             return []
         return [
             number
-            for number, asked in self._asked.items()
+            for number, asked in self.asked.items()
             if now_ns - asked.at_ns >= asked.wait_ns and not self.books[number].live
         ]
 
@@ -167,7 +164,7 @@ class Line:
             self.connections,
             self.heard_ns,
             {number: tracked.snapshot() for number, tracked in self.books.items()},
-            self._asked,
+            self.asked,
             self.lost_ns,
             self._trades,
             self.handler.snapshot(),
@@ -180,7 +177,7 @@ class Line:
         self.heard_ns = state.heard_ns
         for number, book in state.books.items():
             self.books[number].restore(book)
-        self._asked = state.asked
+        self.asked = state.asked
         self.lost_ns = state.lost_ns
         self._trades = state.trades
         self._begun_ns = state.begun_ns
@@ -255,9 +252,13 @@ class Lines:
         self.serving[number] = line
         self.books[number] = line.books[number]
 
+    def with_book(self, number: int) -> list[Line]:
+        """The lines that have a book of an instrument."""
+        return [line for line in self.all if number in line.books]
+
     def live(self, number: int) -> Line | None:
         """A line whose book of an instrument is LIVE."""
-        return next((o for o in self.all if number in o.books and o.books[number].live), None)
+        return next((line for line in self.with_book(number) if line.books[number].live), None)
 
     def snapshot(self) -> LinesState:
         """The whole state."""

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from engine.books import TrackedBook
-from engine.instruments import Instrument
 from engine.messages import Frame, Reason
 from engine.venues.feed import Feed, Raw, lost, taker, trade
 from engine.venues.handler import Check, Endpoint, Listing, Malformed, News, OldNews, Refused
@@ -85,10 +84,11 @@ class OkxHandler(Feed):
         silence_s=30.0,
     )
 
-    def __init__(self, instruments: Sequence[Instrument], natives: Mapping[int, str]) -> None:
-        super().__init__(instruments, natives)
-        kinds = {_kind(native) for native in self.ids}
-        self.listings = f"/api/v5/public/instruments?instType={min(kinds, default='SPOT')}"
+    listings = "/api/v5/public/instruments?instType="
+
+    def listings_path(self, instrument: int) -> str:
+        """See `Handler.listings_path`: each kind of market has a listing of its own."""
+        return self.listings + _kind(self.natives[instrument])
 
     def open(self, now_ns: int) -> tuple[bytes, ...]:
         """Subscribe to books of 400 levels and to trades."""
@@ -132,7 +132,7 @@ class OkxHandler(Feed):
         if whole:
             tracked.begin()
         elif not tracked.live:
-            return (OldNews(number),)
+            return ()
         elif item.seqId != UNCHAINED and item.prevSeqId != tracked.book.sequence:
             if item.seqId == tracked.book.sequence:
                 return (OldNews(number),)

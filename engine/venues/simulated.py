@@ -140,7 +140,7 @@ class SimulatedHandler:
         """Never called: the address is the exchange process's."""
         raise AssertionError("no address was to be asked for")
 
-    def listings_path(self) -> str:
+    def listings_path(self, instrument: int) -> str:
         """The exchange lists its markets nowhere: they are the configuration's."""
         return ""
 

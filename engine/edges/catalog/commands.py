@@ -165,7 +165,6 @@ def import_files(
     tick: Annotated[str, typer.Option(help="The tick size, where the files do not tell.")] = "",
     lot: Annotated[str, typer.Option(help="The lot size, where the files do not tell.")] = "",
     quote: Annotated[str, typer.Option(help="What closes of many coins are in.")] = "USD",
-    closed: Annotated[bool, typer.Option("--closed", help="Only a recording's old files.")] = False,
     root: Root = ROOT,
 ) -> None:
     """Import files of one symbol, captures, or recordings, which keep a catalog of their own.
@@ -181,7 +180,7 @@ def import_files(
         if grid and (problem := grid.problem()):
             raise CatalogError(f"--tick, --lot: {problem}")
         if form in ("capture", "recording"):
-            rows = _frames(form, root, files, closed)
+            rows = _frames(form, root, files)
         else:
             rows = _importer(form, root, files, (venue, symbol), grid, (interval, quote))()
     typer.echo(f"{rows:,} rows into {root}")
@@ -223,7 +222,7 @@ def _importer(
     raise CatalogError(f"{form}: capture, recording, lobster, tardis, gemini or ohlcv is expected")
 
 
-def _frames(form: str, root: Path, files: list[Path], closed: bool) -> int:
+def _frames(form: str, root: Path, files: list[Path]) -> int:
     """Raw frames, through the venue that decodes them; raises CatalogError."""
     from engine.config import ConfigError, parse
     from engine.edges.capture import CaptureError, read_capture
@@ -234,7 +233,7 @@ def _frames(form: str, root: Path, files: list[Path], closed: bool) -> int:
 
     try:
         if form == "recording":
-            return sum(normalise_recording(path, closed) for path in files)
+            return sum(normalise_recording(path) for path in files)
         return sum(
             normalise_capture(parse(capture_config(path, 0.0), str(path)), read_capture(path), root)
             for path in files

@@ -13,7 +13,7 @@ from ext.page import Page
 FOLLOW_EVERY_S = 0.5
 
 
-class Recording:
+class TapeRecording:
     """Follows the segments of a run until `stopping`; a successor begins a tape of its own epoch."""
 
     def __init__(self, folder: Path, directory: Directory, epoch: int, page: Page) -> None:

@@ -46,6 +46,8 @@ class TimeInForce(IntEnum):
 
     IOC = 1
     GTC = 2
+    FOK = 3
+    GTD = 4
 
 
 class Reason(IntEnum):
@@ -57,20 +59,42 @@ class Reason(IntEnum):
     PRICE_DISTANCE = 103
     ORDER_LOTS = 104
     MIN_NOTIONAL = 105
+    GROSS_EXPOSURE = 106
+    NET_EXPOSURE = 107
+    VENUE_GROSS = 108
+    CLUSTER = 109
+    ORDERS_OPEN = 110
+    MESSAGE_RATE = 111
+    SELF_CROSS = 112
     NO_MARKET = 201
     STALE_MARKET = 202
     UNRESOLVED_ORDER = 203
     DUPLICATE = 204
     UNKNOWN_INSTRUMENT = 205
+    RISK_LEVEL = 206
+    GROUP = 207
+    NOT_RECONCILED = 208
+    SAME_CONTENT = 209
+    NOT_REDUCING = 210
     DRAINING = 301
     EXPIRED = 302
     STALE_EPOCH = 303
     NOT_CONNECTED = 304
+    BREAKER_OPEN = 305
+    RATE_LIMITED = 306
     VENUE_REJECTED = 401
     NEVER_ARRIVED = 402
     BALANCE = 403
     KILLED = 901
     JOURNAL_FULL = 902
+    OPERATOR = 903
+    DAILY_LOSS = 904
+    DRAWDOWN = 905
+    STALE_MARK = 906
+    BAD_DATA = 907
+    ERROR_RATE = 908
+    POSITION_DRIFT = 909
+    LATENCY = 910
     SEQUENCE_GAP = 501
     CHECKSUM = 502
     CROSSED = 503
@@ -91,10 +115,94 @@ class BarKind(IntEnum):
 
 
 class Risk(IntEnum):
-    """The RiskGuard's level. Stored in the journal: never renumber."""
+    """The RiskGuard's level: what is still allowed. Stored in the journal: never renumber.
+
+    CAUTION warns. RESTRICTED lets pass what reduces, and declared hedges. HALT cancels all orders and
+    lets pass only what is marked as flattening; SHUTDOWN flattens too. From HALT up only an operator
+    brings it down again.
+    """
 
     NORMAL = 1
+    CAUTION = 2
+    RESTRICTED = 3
     HALT = 4
+    SHUTDOWN = 5
+
+
+class CallKind(IntEnum):
+    """What a private request to a venue is for. Stored in the journal: never renumber."""
+
+    CREATE = 1
+    CANCEL = 2
+    QUERY = 3
+    OPEN_ORDERS = 4
+    FILLS = 5
+    BALANCES = 6
+    CLOCK = 7
+    STREAM = 8  # keys and tokens of private streams
+    CANCEL_ALL = 9
+    DEAD_MAN = 10
+    TRANSFERS = 11
+
+
+class Circuit(IntEnum):
+    """A circuit breaker's state. Stored: never renumber."""
+
+    CLOSED = 1
+    OPEN = 2
+    HALF_OPEN = 3
+
+
+class DifferenceKind(IntEnum):
+    """How a venue's books and ours may differ. Stored in the journal: never renumber."""
+
+    MISSING_FILL = 1  # the venue has a fill that we were not told of
+    FOREIGN_ORDER = 2  # an order with no client id of ours
+    ADOPTED_ORDER = 3  # an order of ours that the journal lacks
+    GHOST_ORDER = 4  # we think it open, the venue does not
+    BALANCE_DRIFT = 5
+    POSITION_DRIFT = 6
+
+
+class ParentKind(IntEnum):
+    """Orders that the engine emulates. Stored in the journal: never renumber."""
+
+    STOP_LOSS = 1
+    TAKE_PROFIT = 2
+    TRAILING_STOP = 3
+    STOP_LIMIT = 4
+    OCO = 5
+    BRACKET = 6
+    GTD = 7
+
+
+class TriggerSource(IntEnum):
+    """The price that a trigger watches. Stored in the journal: never renumber."""
+
+    LAST = 1
+    BID_ASK = 2  # the side that would be traded with
+    MID = 3
+
+
+class ParentState(IntEnum):
+    """Where an emulated order stands. Stored in the journal: never renumber."""
+
+    WAITING = 1  # for its trigger, or for its entry to fill
+    WORKING = 2  # a child is at the venue
+    DONE = 3
+    CANCELLED = 4
+    REFUSED = 5
+    EXPIRED = 6
+
+
+class Scope(IntEnum):
+    """To what a limit applies. Stored in the journal: never renumber."""
+
+    GLOBAL = 1
+    VENUE = 2
+    ASSET = 3
+    BOT = 4
+    INSTRUMENT = 5
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
@@ -162,6 +270,73 @@ class RequestRefused(Message, frozen=True):
     venue: int
     client_order_id: str
     reason: Reason
+
+
+class Answer(Message, frozen=True):
+    """The answer to the private request that bore the number `call`, or why there is none.
+
+    `status` is that of HTTP, or 200 for one that came as a frame; 0 means that no answer came, and
+    `failure` says why in a word the edge owns: 'timeout', 'disconnected', 'unsent' (it certainly never
+    left), or the name of the client library's exception. Header names are lower-case.
+    """
+
+    venue: int
+    call: int
+    status: int
+    payload: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    failure: str = ""
+
+
+class SetRiskLevel(Message, frozen=True):
+    """An operator moves the RiskGuard to a level; `who` is for the record."""
+
+    level: Risk
+    who: str
+
+
+class SetLimit(Message, frozen=True):
+    """An operator changes a limit; an empty `value` takes back what the configuration says.
+
+    `subject` is the venue's, asset's, bot's name or instrument's symbol that `scope` speaks of.
+    """
+
+    scope: Scope
+    subject: str
+    name: str
+    value: str
+    who: str
+
+
+class SetBreaker(Message, frozen=True):
+    """An operator closes (`open` False) or opens a venue's circuit breaker."""
+
+    venue: int
+    open: bool
+    who: str
+
+
+class Reconcile(Message, frozen=True):
+    """Compare with this venue now."""
+
+    venue: int
+    who: str
+
+
+class ResolveUnknown(Message, frozen=True):
+    """An operator says what became of an UNKNOWN order: a final state, by evidence of their own."""
+
+    venue: int
+    client_order_id: str
+    state: OrderState
+    who: str
+
+
+class CancelAll(Message, frozen=True):
+    """Cancel every open order of ours at a venue (-1: at all). It raises no exposure."""
+
+    venue: int
+    who: str
 
 
 class KillSwitch(Message, frozen=True):
@@ -242,6 +417,13 @@ class VenueStatus(Message, frozen=True):
     requests_failed: int = 0
     books_live: int = 0
     verifies: str = ""
+    reconciled: bool = True
+    circuit: Circuit = Circuit.CLOSED
+    health: int = 100
+    success_bps: int = 10_000
+    clock_offset_ns: int = 0
+    requests_waiting: int = 0
+    orders_foreign: int = 0
 
 
 class BookStateChanged(Message, frozen=True):
@@ -291,7 +473,10 @@ class OpportunityGone(Message, frozen=True):
 class OrderIntent(Message, frozen=True):
     """What a bot wants done. It exists in the journal before anything leaves.
 
-    `client_order_id` is a function of the intent; `expires_ns` is when it is no longer wanted.
+    `client_order_id` is a function of the intent; until `expires_ns` it may be sent (a GTD order rests
+    until `good_until_ns`). A `hedge` takes back what other legs of its group did, `flattening` takes back
+    a position by the operator's or the guard's will: both are let through where others are not, and
+    only as far as they reduce. `parent` is the emulated order that it works for.
     """
 
     client_order_id: str
@@ -305,6 +490,71 @@ class OrderIntent(Message, frozen=True):
     lots: int
     time_in_force: TimeInForce
     expires_ns: int
+    post_only: bool = False
+    flattening: bool = False
+    hedge: bool = False
+    good_until_ns: int = 0
+    parent: str = ""
+
+
+class GroupIntent(Message, frozen=True):
+    """Orders that are wanted all or none: checked and reserved together."""
+
+    bot: int
+    group: int
+    legs: tuple[OrderIntent, ...]
+
+
+class ParentIntent(Message, frozen=True):
+    """An order that the engine emulates: it watches a price and sends ordinary orders for it.
+
+    `parent` is its id, of the same making as a client order id. `side` and `lots` are what is done when
+    `trigger_ticks` is met by `source`. After the trigger a limit order at `limit_ticks` rests (STOP_LIMIT,
+    GTD, and TAKE_PROFIT with a limit); with `limit_ticks` 0 it takes at once, at most `slip_ticks` through
+    the best price. TRAILING_STOP follows the best price seen at `trail_ticks` or `trail_bps`. OCO is a
+    limit at `limit_ticks` and a stop at `stop_ticks`. BRACKET enters at `limit_ticks` and, as that
+    fills, guards it by a take-profit at `trigger_ticks` and a stop at `stop_ticks`. GTD ends at
+    `good_until_ns`, as any other does where that is not 0.
+    """
+
+    parent: str
+    bot: int
+    venue: int
+    instrument: int
+    kind: ParentKind
+    side: int
+    lots: int
+    source: TriggerSource
+    trigger_ticks: int
+    limit_ticks: int
+    stop_ticks: int
+    trail_ticks: int
+    trail_bps: int
+    slip_ticks: int
+    good_until_ns: int
+
+
+class ParentCancel(Message, frozen=True):
+    """The bot no longer wants an emulated order: its children are cancelled."""
+
+    parent: str
+    bot: int
+
+
+class ParentEvent(Message, frozen=True):
+    """An emulated order took a step; `filled_lots` is what its children filled so far."""
+
+    parent: str
+    bot: int
+    venue: int
+    instrument: int
+    kind: ParentKind
+    state: ParentState
+    side: int
+    lots: int
+    filled_lots: int
+    trigger_ticks: int
+    reason: Reason
 
 
 class CancelIntent(Message, frozen=True):
@@ -321,6 +571,7 @@ class OrderCommand(Message, frozen=True):
 
     intent: OrderIntent
     epoch: int
+    reduces: bool = False
 
 
 class CancelCommand(Message, frozen=True):
@@ -356,6 +607,7 @@ class OrderEvent(Message, frozen=True):
     filled_lots: int
     state: OrderState
     reason: Reason
+    venue_order_id: str = ""
 
 
 class Fill(Message, frozen=True):
@@ -375,11 +627,82 @@ class Fill(Message, frozen=True):
 
 
 class BalanceSeen(Message, frozen=True):
-    """What the venue says an account holds of an asset, in units."""
+    """What the venue says an account holds of an asset, in units.
+
+    `settled` says that every fill which the venue counted into it was told before this message.
+    """
 
     venue: int
     asset: str
     total: int
+    settled: bool = False
+
+
+class Transfer(Message, frozen=True):
+    """Money that came (positive) or went and was not traded: deposit, withdrawal, funding, other."""
+
+    venue: int
+    asset: str
+    amount: int
+    transfer_id: str
+    kind: str
+
+
+class Difference(Message, frozen=True):
+    """A venue's books and ours differ: about what, what each says, and whether it was repaired."""
+
+    venue: int
+    kind: DifferenceKind
+    subject: str
+    ours: int
+    theirs: int
+    repaired: bool
+
+
+class Reconciled(Message, frozen=True):
+    """A venue was compared with; `clean` is False while something that was found is not repaired."""
+
+    venue: int
+    clean: bool
+    differences: int
+
+
+class Resting(Message, frozen=True):
+    """By the venue's own word so many orders of ours, and of others on the account, rest there now."""
+
+    venue: int
+    orders: int
+    foreign: int
+
+
+class KillProgress(Message, frozen=True):
+    """How far a kill has come: finished when no venue has an order of ours and, at SHUTDOWN, no position.
+
+    `resting` counts orders by the venues' own word (-1 while one has not spoken), `unknown` those in
+    doubt, `positions` the assets that are away from their target.
+    """
+
+    level: Risk
+    resting: int
+    unknown: int
+    positions: int
+    finished: bool
+
+
+class Equity(Message, frozen=True):
+    """What everything is worth in the chosen currency, in its units, and since when it was marked.
+
+    `opening` is that of the UTC day, `transfers` what came and went since without being traded,
+    `peak` the highest since the account began (transfers taken out); `stale_ns` is the age of
+    the oldest mark that was used.
+    """
+
+    currency: str
+    equity: int
+    opening: int
+    transfers: int
+    peak: int
+    stale_ns: int
 
 
 class RiskLevel(Message, frozen=True):
@@ -434,13 +757,27 @@ class SendFrame(Message, frozen=True):
 
 
 class OrderRequest(Message, frozen=True):
-    """Send an order's bytes. Journalled first; the edge checks the kill switch and the expiry."""
+    """Send an order's bytes. Journalled first; the edge checks the kill switch and the expiry.
+
+    With `call` 0 they are a frame of a connection, else a private request that an `Answer` follows.
+    """
 
     venue: int
     connection: int
     client_order_id: str
     raises_exposure: bool
     expires_ns: int
+    payload: bytes
+    call: int = 0
+    kind: CallKind = CallKind.CREATE
+
+
+class VenueCall(Message, frozen=True):
+    """Ask a venue something of our account; it changes no order. An `Answer` with `call` follows."""
+
+    venue: int
+    call: int
+    kind: CallKind
     payload: bytes
 
 
@@ -511,6 +848,13 @@ AnyMessage = (
     | RequestRefused
     | KillSwitch
     | Drain
+    | Answer
+    | SetRiskLevel
+    | SetLimit
+    | SetBreaker
+    | Reconcile
+    | ResolveUnknown
+    | CancelAll
     | BookTop
     | Depth
     | Trade
@@ -520,6 +864,10 @@ AnyMessage = (
     | Opportunity
     | OpportunityGone
     | OrderIntent
+    | GroupIntent
+    | ParentIntent
+    | ParentCancel
+    | ParentEvent
     | CancelIntent
     | OrderCommand
     | CancelCommand
@@ -527,12 +875,19 @@ AnyMessage = (
     | OrderEvent
     | Fill
     | BalanceSeen
+    | Transfer
+    | Difference
+    | Reconciled
+    | Resting
+    | KillProgress
+    | Equity
     | RiskLevel
     | PositionUpdate
     | BalanceUpdate
     | PnL
     | SendFrame
     | OrderRequest
+    | VenueCall
     | HttpRequest
     | SetTimer
     | Bar

@@ -10,21 +10,27 @@ from collections.abc import Iterable, Sequence
 
 from engine.component import Component
 from engine.messages import (
+    Answer,
     AnyMessage,
     BalanceSeen,
     BalanceUpdate,
     BookStateChanged,
     BookTop,
+    CancelAll,
     CancelCommand,
     CancelIntent,
     Connected,
     Depth,
+    Difference,
     Disconnected,
     Drain,
+    Equity,
     Fill,
     Frame,
+    GroupIntent,
     HttpRequest,
     InstrumentReloaded,
+    KillProgress,
     KillSwitch,
     Opportunity,
     OpportunityGone,
@@ -33,42 +39,71 @@ from engine.messages import (
     OrderIntent,
     OrderRefused,
     OrderRequest,
+    ParentCancel,
+    ParentEvent,
+    ParentIntent,
     PnL,
     PositionUpdate,
+    Reconcile,
+    Reconciled,
     RequestRefused,
+    ResolveUnknown,
+    Resting,
     RiskLevel,
     SendFrame,
+    SetBreaker,
+    SetLimit,
+    SetRiskLevel,
     SetTimer,
     Started,
     TimerFired,
     Trade,
     TradesShed,
+    Transfer,
+    VenueCall,
     VenueStatus,
 )
 
-# Message -> the kinds of component that hear it. "venue" and "bot" are one of many: `address`;
+# Message -> the kinds of component that hear it. "venue" and "bot" are one of many: `address`
+# (a venue of -1 is all of them);
 # "watchers" are the bots whose class watches trades, so that the others' actors never see one.
 ROUTES: dict[type, tuple[str, ...]] = {
     Depth: ("scanner", "view"),
-    BookTop: ("risk", "ledger", "bots", "view"),
-    Trade: ("watchers", "view"),
+    BookTop: ("risk", "execution", "ledger", "bots", "view"),
+    Trade: ("execution", "watchers", "view"),
     TradesShed: ("watchers",),
     VenueStatus: ("risk", "view"),
     BookStateChanged: ("risk", "view"),
-    InstrumentReloaded: ("scanner", "risk", "ledger", "bots", "view"),
+    InstrumentReloaded: ("scanner", "risk", "execution", "ledger", "bots", "view"),
     Opportunity: ("bots", "view"),
     OpportunityGone: ("bots", "view"),
     OrderIntent: ("risk", "view"),
+    GroupIntent: ("risk", "view"),
+    ParentIntent: ("execution", "view"),
+    ParentCancel: ("execution", "view"),
+    ParentEvent: ("bot", "view"),
     CancelIntent: ("risk", "view"),
     OrderCommand: ("venue",),
     CancelCommand: ("venue",),
-    OrderRefused: ("bot", "view"),
-    OrderEvent: ("risk", "bot", "view"),
-    Fill: ("risk", "ledger", "bot", "view"),
+    OrderRefused: ("execution", "bot", "view"),
+    OrderEvent: ("risk", "execution", "bot", "view"),
+    Fill: ("risk", "execution", "ledger", "bot", "view"),
     BalanceSeen: ("ledger",),
-    RiskLevel: ("bots", "view"),
+    Transfer: ("ledger", "view"),
+    Difference: ("risk", "view"),
+    Reconciled: ("risk", "view"),
+    Equity: ("risk", "view"),
+    Resting: ("risk", "view"),
+    KillProgress: ("view",),
+    SetRiskLevel: ("risk", "view"),
+    SetLimit: ("risk", "view"),
+    SetBreaker: ("venue", "view"),
+    Reconcile: ("venue", "view"),
+    ResolveUnknown: ("venue", "view"),
+    CancelAll: ("venue", "view"),
+    RiskLevel: ("execution", "bots", "view"),
     PositionUpdate: ("view",),
-    BalanceUpdate: ("view",),
+    BalanceUpdate: ("risk", "view"),
     PnL: ("view",),
 }
 
@@ -80,6 +115,10 @@ DURABLE: frozenset[type] = frozenset(
         Opportunity,
         OpportunityGone,
         OrderIntent,
+        GroupIntent,
+        ParentIntent,
+        ParentCancel,
+        ParentEvent,
         CancelIntent,
         OrderCommand,
         CancelCommand,
@@ -88,6 +127,17 @@ DURABLE: frozenset[type] = frozenset(
         OrderRequest,
         Fill,
         BalanceSeen,
+        Transfer,
+        Difference,
+        Reconciled,
+        Resting,
+        KillProgress,
+        SetRiskLevel,
+        SetLimit,
+        SetBreaker,
+        Reconcile,
+        ResolveUnknown,
+        CancelAll,
         RiskLevel,
         PositionUpdate,
         BalanceUpdate,
@@ -116,7 +166,7 @@ UNHURRIED: frozenset[tuple[type, str]] = frozenset(
     }
 )
 
-EFFECTS: frozenset[type] = frozenset({SendFrame, OrderRequest, HttpRequest, SetTimer})
+EFFECTS: frozenset[type] = frozenset({SendFrame, OrderRequest, VenueCall, HttpRequest, SetTimer})
 
 
 def conflation_key(message: AnyMessage) -> tuple[type, int]:
@@ -178,16 +228,22 @@ class Topology:
         return len(self.names)
 
 
+ToVenue = CancelCommand | SetBreaker | Reconcile | ResolveUnknown | CancelAll
+
+
 def receivers(message: AnyMessage, topology: Topology) -> tuple[int, ...]:
     """The component numbers that hear a message, by `ROUTES` and the message's address."""
     found: list[int] = []
     for kind in ROUTES.get(type(message), ()):
         if kind == "venue":
-            assert isinstance(message, (OrderCommand, CancelCommand))
+            assert isinstance(message, OrderCommand | ToVenue)
             venue = message.intent.venue if isinstance(message, OrderCommand) else message.venue
-            found.append(topology.of_kind("venue")[venue])
+            if venue < 0:
+                found.extend(topology.of_kind("venue"))
+            else:
+                found.append(topology.of_kind("venue")[venue])
         elif kind == "bot":
-            assert isinstance(message, (OrderRefused, OrderEvent, Fill))
+            assert isinstance(message, OrderRefused | OrderEvent | Fill | ParentEvent)
             if message.bot in topology.of_kind("bot"):
                 found.append(message.bot)
         else:
@@ -203,7 +259,7 @@ def hosted(
         return tuple(components)
     if isinstance(message, TimerFired):
         return tuple(c for c in components if c.sender == message.component)
-    if isinstance(message, (Frame, Connected, Disconnected, RequestRefused)):
+    if isinstance(message, (Frame, Answer, Connected, Disconnected, RequestRefused)):
         wanted = topology.of_kind("venue")[message.venue]
         return tuple(c for c in components if c.sender == wanted)
     wanted_numbers = receivers(message, topology)

@@ -9,13 +9,20 @@ from engine.messages import (
     AnyMessage,
     BarKind,
     BookState,
+    CallKind,
+    Circuit,
+    DifferenceKind,
     Message,
     MessageError,
     OrderIntent,
     OrderState,
+    ParentKind,
+    ParentState,
     Reason,
     Risk,
+    Scope,
     TimeInForce,
+    TriggerSource,
     decode,
     encode,
 )
@@ -32,6 +39,14 @@ VALUES: dict[type, object] = {
     Reason: Reason.KILLED,
     Risk: Risk.HALT,
     TimeInForce: TimeInForce.IOC,
+    CallKind: CallKind.QUERY,
+    Circuit: Circuit.HALF_OPEN,
+    DifferenceKind: DifferenceKind.GHOST_ORDER,
+    ParentKind: ParentKind.OCO,
+    ParentState: ParentState.WORKING,
+    Scope: Scope.BOT,
+    TriggerSource: TriggerSource.MID,
+    tuple[tuple[str, str], ...]: (("name", "value"),),
 }
 INTENT = OrderIntent(1, 2, 3, "id", 6, 1, 0, 0, 0, 1, 5, 7, TimeInForce.IOC, 9)
 
@@ -42,6 +57,8 @@ def sample(kind: type[Message]) -> Message:
     for place, field in enumerate(msgspec.structs.fields(kind)):
         if field.type is int:
             values.append(place + 1)
+        elif field.type == tuple[OrderIntent, ...]:
+            values.append((INTENT, INTENT))
         else:
             values.append(INTENT if field.type is OrderIntent else VALUES[field.type])
     return kind(*values)

@@ -11,9 +11,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from engine.engine_config import EngineConfig
 from engine.fault_config import FaultsConfig
 from engine.instruments import Instrument, InstrumentError, Instruments
 from engine.latency_config import LatencyConfig, NearConfig
+from engine.risk_config import RiskConfig
+from engine.trading_config import TradingConfig
 from engine.units import Round, UnitError, parse_decimal
 
 Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,23}$")]
@@ -74,6 +77,7 @@ class VenueConfig(Strict, frozen=True):
     order_deadline_ms: Milliseconds = 500
     stale_ms: Milliseconds = 5000
     redundancy: Annotated[int, Meta(ge=1, le=2)] = 1
+    trading: TradingConfig = TradingConfig()
 
 
 class InstrumentConfig(Strict, frozen=True):
@@ -98,16 +102,6 @@ class ScannerConfig(Strict, frozen=True):
     stale_ms: Milliseconds = 2000
 
 
-class RiskConfig(Strict, frozen=True):
-    """The RiskGuard's limits; `position_max` by base asset, net over venues."""
-
-    order_notional_max: Decimal = "10000"
-    position_max: dict[str, Decimal] = {}
-    price_distance_max_bps: Annotated[int, Meta(ge=1, le=10_000)] = 100
-    stale_ms: Milliseconds = 2000
-    orders_open_max: Count = 50
-
-
 class BotConfig(Strict, frozen=True):
     """A bot."""
 
@@ -128,19 +122,6 @@ class ApiConfig(Strict, frozen=True):
     host: Literal["127.0.0.1", "localhost", "::1"] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8090
     token_env: Annotated[str, Meta(pattern="^([A-Z][A-Z0-9_]*)?$")] = ""
-
-
-class EngineConfig(Strict, frozen=True):
-    """The runtime's sizes and times."""
-
-    heartbeat_ms: Annotated[int, Meta(ge=20, le=10_000)] = 250
-    missed_heartbeats: Annotated[int, Meta(ge=2, le=100)] = 3
-    segment_bytes: Annotated[int, Meta(ge=65_536, le=1 << 30)] = 4 * 1024 * 1024
-    segments_kept: Annotated[int, Meta(ge=2, le=100_000)] = 64
-    batch_max: Annotated[int, Meta(ge=1, le=100_000)] = 256
-    outbox_max: Annotated[int, Meta(ge=16, le=10_000_000)] = 4096
-    spin_us: Annotated[int, Meta(ge=0, le=10_000)] = 0
-    fsync: Literal["os"] = "os"
 
 
 ENGINE_ACCOUNT = "main"

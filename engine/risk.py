@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import msgspec
 
 from engine.component import NOTHING, Component, Outputs
-from engine.config import RiskConfig
 from engine.instruments import Instrument, Instruments
 from engine.messages import (
     BUY,
@@ -36,6 +35,7 @@ from engine.messages import (
     Started,
 )
 from engine.orders.lifecycle import FINAL
+from engine.risk_config import RiskConfig
 from engine.units import INT64_MAX, parse_limit
 
 MS = 1_000_000

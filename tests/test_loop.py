@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from engine.component import NOTHING, Component, Outputs
-from engine.config import EngineConfig
 from engine.edges.directory import (
     ActorState,
     Counter,
@@ -17,6 +16,7 @@ from engine.edges.directory import (
 )
 from engine.edges.journal import JournalError, read_inbox, read_journal, segments
 from engine.edges.loop import ActorLoop
+from engine.engine_config import EngineConfig
 from engine.instruments import Instruments
 from engine.messages import (
     AnyMessage,

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import risk as risk_module
-from engine.config import RiskConfig
 from engine.messages import (
     BUY,
     SELL,
@@ -27,6 +26,7 @@ from engine.messages import (
 )
 from engine.orders.lifecycle import FINAL
 from engine.risk import RiskGuard
+from engine.risk_config import RiskConfig
 from tests.streams import MS, SECOND, event, fill, holds_over_restore, intent, market, run, top
 
 MARKET = market(lots_max=10_000)

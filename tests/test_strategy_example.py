@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from engine.backtest.simulation import Kept
-from engine.config import BotConfig, RiskConfig
+from engine.config import BotConfig
 from engine.messages import (
     AnyMessage,
     BookTop,
@@ -14,6 +14,7 @@ from engine.messages import (
     decode,
 )
 from engine.risk import RiskGuard
+from engine.risk_config import RiskConfig
 from engine.routes import Topology
 from engine.runtime import Host, Target
 from tests.examples.take_cheapest import TakeCheapest

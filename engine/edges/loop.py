@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.component import Component
-from engine.config import EngineConfig
 from engine.edges.directory import ActorState, Counter, Directory, KillSwitchPage, Stage
 from engine.edges.gate import Gate
 from engine.edges.journal import SEGMENT_SPARE, JournalError, Segment, SegmentStart, prune
 from engine.edges.recovery import recover
+from engine.engine_config import EngineConfig
 from engine.messages import (
     AnyMessage,
     Drain,

@@ -1,0 +1,19 @@
+"""The runtime's sizes and times, and how safely its journal is written: the table `[engine]`."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+
+class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The runtime's sizes and times."""
+
+    heartbeat_ms: Annotated[int, Meta(ge=20, le=10_000)] = 250
+    missed_heartbeats: Annotated[int, Meta(ge=2, le=100)] = 3
+    segment_bytes: Annotated[int, Meta(ge=65_536, le=1 << 30)] = 4 * 1024 * 1024
+    segments_kept: Annotated[int, Meta(ge=2, le=100_000)] = 64
+    batch_max: Annotated[int, Meta(ge=1, le=100_000)] = 256
+    outbox_max: Annotated[int, Meta(ge=16, le=10_000_000)] = 4096
+    spin_us: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    fsync: Literal["os"] = "os"

@@ -25,6 +25,7 @@ from engine.edges.runs import (
     load,
     read_current,
 )
+from engine.edges.simulation import commands as simulation_commands
 
 app = typer.Typer(
     add_completion=False,
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 app.add_typer(catalog_commands.app, name="catalog")
 app.add_typer(flow_commands.app, name="flow")
+app.command()(simulation_commands.simulate)
 StateDir = Annotated[str, typer.Option(help="The state_dir of the engine's configuration.")]
 VERSION = "0.1.0"
 

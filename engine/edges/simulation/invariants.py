@@ -1,0 +1,252 @@
+"""What must hold of a simulated run, judged from outside: by the journals, by what left, by the exchanges.
+
+Nothing here asks a component what it believes. What is in flight is counted from the requests that
+left and from the exchanges' own books, so it is the truth that a careful guard never underrates.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from engine.config import ENGINE_ACCOUNT, Config
+from engine.edges.simulation.coverage import Coverage
+from engine.exchange.exchange import Exchange
+from engine.exchange.orders import Refused, Status
+from engine.instruments import Instruments
+from engine.messages import (
+    AnyMessage,
+    BalanceUpdate,
+    Fill,
+    GroupIntent,
+    OrderCommand,
+    OrderEvent,
+    OrderIntent,
+    OrderRequest,
+    OrderState,
+    Risk,
+    RiskLevel,
+)
+from engine.orders.lifecycle import FINAL
+from engine.units import INT64_MAX, parse_limit
+
+Moment = tuple[int, str, AnyMessage | str]
+ENDS = {
+    Status.FILLED: OrderState.FILLED,
+    Status.CANCELLED: OrderState.CANCELLED,
+    Status.EXPIRED: OrderState.EXPIRED,
+    Status.REJECTED: OrderState.REJECTED,
+}
+
+
+class Broken(Exception):
+    """An invariant does not hold: its name, and what was seen."""
+
+    def __init__(self, invariant: str, seen: str) -> None:
+        super().__init__(f"{invariant}: {seen}")
+        self.invariant = invariant
+
+
+class Invariants:
+    """See the module; `exchanges` by venue. Each method raises `Broken`."""
+
+    def __init__(
+        self,
+        config: Config,
+        instruments: Instruments,
+        exchanges: Mapping[int, Exchange],
+        coverage: Coverage,
+    ) -> None:
+        self.coverage = coverage
+        self.fills: dict[tuple[int, str], Fill] = {}
+        self.created: dict[str, OrderIntent] = {}  # those whose request left
+        self._instruments = instruments
+        self._exchanges = exchanges
+        self._said: dict[tuple[int, int], bytes] = {}
+        self._intents: dict[str, OrderIntent] = {}
+        self._commands: dict[str, OrderCommand] = {}
+        self._events: dict[str, OrderEvent] = {}
+        self._balances: dict[tuple[int, str], int] = {}
+        self._live: dict[str, OrderIntent] = {}
+        self._level = Risk.NORMAL
+        self._positions: dict[str, int] = {}
+        self._counted: dict[int, int] = {}
+        self._open_max = config.risk.orders_open_max
+        self._notional_max = {
+            i.id: parse_limit(config.risk.order_notional_max, instruments.decimals(i.quote))
+            for i in instruments
+        }
+        self._position_max = {
+            base: parse_limit(limit, instruments.decimals(base))
+            for base, limit in config.risk.position_max.items()
+        }
+        self._takers: dict[type, Callable[..., None]] = {
+            OrderIntent: self._intended,
+            GroupIntent: self._grouped,
+            OrderCommand: self._commanded,
+            OrderEvent: self._moved,
+            Fill: self._filled,
+            RiskLevel: self._levelled,
+            BalanceUpdate: self._updated,
+        }
+
+    # --- after every step ---------------------------------------------------------------------------
+
+    def journalled(self, message: AnyMessage, data: bytes) -> None:
+        """A durable output is in the journal."""
+        key = message.sender, message.sequence
+        known = self._said.get(key)
+        if known is not None:
+            if known != data:
+                raise Broken("decided once", f"{message} has the number of {known!r}")
+            return
+        self._said[key] = data
+        self.coverage.journalled(message)
+        taker = self._takers.get(type(message))
+        if taker is not None:
+            taker(message)
+
+    def _intended(self, intent: OrderIntent) -> None:
+        self._intents[intent.client_order_id] = intent
+
+    def _grouped(self, group: GroupIntent) -> None:
+        for leg in group.legs:
+            self._intended(leg)
+
+    def _commanded(self, command: OrderCommand) -> None:
+        self._commands[command.intent.client_order_id] = command
+        if self._level >= Risk.HALT and not command.intent.flattening:
+            raise Broken("nothing opens at Halt", f"{command} at {self._level.name}")
+
+    def _levelled(self, level: RiskLevel) -> None:
+        self._level = level.level
+
+    def _moved(self, event: OrderEvent) -> None:
+        name = event.client_order_id
+        self._events[name] = event
+        if event.state in FINAL and self._known(event.venue, name) is None:
+            self._live.pop(name, None)  # it never came there; should it come later, it is counted
+
+    def _filled(self, fill: Fill) -> None:
+        key = fill.venue, fill.trade_id
+        if key in self.fills:
+            raise Broken("a fill is told once", f"{fill} and {self.fills[key]}")
+        self.fills[key] = fill
+
+    def _updated(self, update: BalanceUpdate) -> None:
+        self._balances[update.venue, update.asset] = update.total
+
+    def passed(self, request: OrderRequest, killed: bool, now_ns: int) -> None:
+        """A request leaves the gate; `killed` is what the kill switch's page says."""
+        if (request.sender, request.sequence) not in self._said:
+            raise Broken("journalled before it leaves", f"{request}")
+        if not request.raises_exposure:
+            return
+        if killed:
+            raise Broken("nothing opens with the kill switch on", f"{request}")
+        if now_ns > request.expires_ns:
+            raise Broken("nothing leaves late", f"{request} at {now_ns}")
+        name = request.client_order_id
+        intent = self._intents.get(name)
+        if intent is None or name not in self._commands:
+            raise Broken("intent before effect", f"{request}")
+        if name in self.created:
+            raise Broken("no id is sent twice", f"{request}")
+        self.created[name] = self._live[name] = intent
+        self._hold(intent, self._commands[name])
+
+    # --- limits ---------------------------------------------------------------------------------------
+
+    def _known(self, venue: int, name: str) -> tuple[bool, int] | None:
+        """Whether the exchange has an order open, and how much of it is filled; None: it has none."""
+        try:
+            order = self._exchanges[venue].by_client_id(ENGINE_ACCOUNT, name)
+        except Refused:
+            return None
+        return order.open, order.filled
+
+    def _hold(self, intent: OrderIntent, command: OrderCommand) -> None:
+        """No limit is exceeded by what is held and what may still come of all that left."""
+        if command.reduces:
+            return
+        instrument = self._instruments[intent.instrument]
+        notional = instrument.notional(intent.ticks, intent.lots)
+        if notional > self._notional_max[instrument.id]:
+            raise Broken("order limit", f"{intent} is worth {notional} units")
+        self._count_fills()
+        base, side = instrument.base, intent.side
+        worst = side * self._positions.get(base, 0) + self._in_flight(base, side)
+        limit = self._position_max.get(base, INT64_MAX)
+        if worst > limit:
+            raise Broken("position limit", f"{worst} of {base} after {intent}, at most {limit}")
+        if len(self._live) > self._open_max:
+            raise Broken("open orders", f"{len(self._live)} after {intent}")
+
+    def _in_flight(self, base: str, side: int) -> int:
+        """Base units that may still be filled on a side; orders that are final are forgotten."""
+        units = 0
+        for name, intent in list(self._live.items()):
+            known = self._known(intent.venue, name)
+            if known is not None and not known[0]:
+                del self._live[name]
+                continue
+            instrument = self._instruments[intent.instrument]
+            if instrument.base == base and intent.side == side:
+                filled = known[1] if known is not None else 0
+                units += (intent.lots - filled) * instrument.base_units_per_lot
+        return units
+
+    def _count_fills(self) -> None:
+        for venue, exchange in self._exchanges.items():
+            for fill in exchange.fills(ENGINE_ACCOUNT, None, self._counted.get(venue, 0)):
+                instrument = self._instruments[fill.instrument]
+                units = fill.side * fill.lots * instrument.base_units_per_lot
+                self._positions[instrument.base] = self._positions.get(instrument.base, 0) + units
+                self._counted[venue] = fill.number
+
+    # --- once all is quiet ----------------------------------------------------------------------------
+
+    def quiet(self) -> None:
+        """The engine knows what the exchanges know, to the lot and to the unit."""
+        for venue, exchange in self._exchanges.items():
+            audit = exchange.audit()
+            if audit.problems:
+                raise Broken("the exchange adds up", "; ".join(audit.problems))
+            self._same_fills(venue, exchange)
+            self._same_orders(venue, exchange)
+            for held in audit.balances:
+                if held.account != ENGINE_ACCOUNT:
+                    continue
+                ours = self._balances.get((venue, held.asset), 0)
+                if ours != held.total:
+                    where = f"{exchange.venue} {held.asset}"
+                    raise Broken("balances", f"{where}: ours {ours}, theirs {held.total}")
+
+    def _same_fills(self, venue: int, exchange: Exchange) -> None:
+        ours = sorted(
+            (f.client_order_id, f.instrument, f.side, f.ticks, f.lots, f.fee)
+            for f in self.fills.values()
+            if f.venue == venue
+        )
+        theirs = sorted(
+            (f.client_id, f.instrument, f.side, f.ticks, f.lots, f.fee)
+            for f in exchange.fills(ENGINE_ACCOUNT)
+        )
+        if ours != theirs:
+            missing = [fill for fill in theirs if fill not in ours]
+            raise Broken("fills", f"{exchange.venue}: {len(ours)} of {len(theirs)}, not {missing}")
+
+    def _same_orders(self, venue: int, exchange: Exchange) -> None:
+        names: set[str] = set()
+        for order in exchange.all_orders(ENGINE_ACCOUNT):
+            name = order.request.client_id
+            if name in names:
+                raise Broken("no id is executed twice", f"{exchange.venue}: {name}")
+            names.add(name)
+            event = self._events.get(name)
+            ours = None if event is None else event.state
+            if order.open or ours is not ENDS[order.status]:
+                raise Broken(
+                    "orders", f"{exchange.venue}: {name} is {order.status!r}, ours {ours!r}"
+                )
+
+    def unknown(self) -> Iterable[str]:
+        """The orders whose fate is not known."""
+        return [n for n, event in self._events.items() if event.state not in FINAL]

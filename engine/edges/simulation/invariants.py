@@ -14,6 +14,8 @@ from engine.instruments import Instruments
 from engine.messages import (
     AnyMessage,
     BalanceUpdate,
+    CancelCommand,
+    CancelIntent,
     Fill,
     GroupIntent,
     OrderCommand,
@@ -57,6 +59,7 @@ class Invariants:
         self.coverage = coverage
         self.fills: dict[tuple[int, str], Fill] = {}
         self.created: dict[str, OrderIntent] = {}  # those whose request left
+        self.swept = False  # somebody cancelled everything: no cancel needs a wish of its own
         self._instruments = instruments
         self._exchanges = exchanges
         self._said: dict[tuple[int, int], bytes] = {}
@@ -65,6 +68,7 @@ class Invariants:
         self._events: dict[str, OrderEvent] = {}
         self._balances: dict[tuple[int, str], int] = {}
         self._live: dict[str, OrderIntent] = {}
+        self._cancels: set[str] = set()
         self._level = Risk.NORMAL
         self._positions: dict[str, int] = {}
         self._counted: dict[int, int] = {}
@@ -84,6 +88,8 @@ class Invariants:
             OrderEvent: self._moved,
             Fill: self._filled,
             RiskLevel: self._levelled,
+            CancelIntent: self._cancelled,
+            CancelCommand: self._cancelled,
             BalanceUpdate: self._updated,
         }
 
@@ -117,6 +123,10 @@ class Invariants:
 
     def _levelled(self, level: RiskLevel) -> None:
         self._level = level.level
+        self.swept = self.swept or level.level >= Risk.HALT
+
+    def _cancelled(self, cancel: CancelIntent | CancelCommand) -> None:
+        self._cancels.add(cancel.client_order_id)
 
     def _moved(self, event: OrderEvent) -> None:
         name = event.client_order_id
@@ -138,6 +148,7 @@ class Invariants:
         if (request.sender, request.sequence) not in self._said:
             raise Broken("journalled before it leaves", f"{request}")
         if not request.raises_exposure:
+            self._took_back(request)
             return
         if killed:
             raise Broken("nothing opens with the kill switch on", f"{request}")
@@ -151,6 +162,11 @@ class Invariants:
             raise Broken("no id is sent twice", f"{request}")
         self.created[name] = self._live[name] = intent
         self._hold(intent, self._commands[name])
+
+    def _took_back(self, request: OrderRequest) -> None:
+        """A cancel has somebody who wanted it: a bot, the guard, or whoever stopped everything."""
+        if request.client_order_id not in self._cancels and not self.swept:
+            raise Broken("intent before effect", f"{request}")
 
     # --- limits ---------------------------------------------------------------------------------------
 

@@ -347,6 +347,7 @@ class World:
         elif kind is Kind.RECONCILE:
             self.inject(line.actor, lambda number: Reconcile(0, number, 0, venue, OPERATOR))
         elif kind is Kind.CANCEL_ALL:
+            self.invariants.swept = True
             self.inject(line.actor, lambda number: CancelAll(0, number, 0, venue, OPERATOR))
         elif kind is Kind.BREAKER:
             self.inject(line.actor, lambda number: SetBreaker(0, number, 0, venue, True, OPERATOR))
@@ -359,6 +360,7 @@ class World:
 
     def _turn_kill_switch(self, on: bool) -> None:
         self._kill_switch.turn(on)
+        self.invariants.swept = self.invariants.swept or on
 
     # --- a run --------------------------------------------------------------------------------------
 

@@ -1,0 +1,137 @@
+"""Bugs planted on purpose are found: a simulation that finds nothing has to be one that would.
+
+Each stands for a fault that real engines have had. CI looks at as many seeds as it needs to find it,
+500 at most; the nightly form also shrinks what it found.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from engine.edges.gate import Gate
+from engine.edges.simulation.plan import make_scenario
+from engine.edges.simulation.shrinking import Shrinker
+from engine.edges.simulation.world import Outcome, World
+from engine.ledger import Ledger
+from engine.messages import (
+    CancelCommand,
+    CancelIntent,
+    Fill,
+    OrderEvent,
+    OrderRequest,
+    OrderState,
+    Reason,
+)
+from engine.orders.desk import Desk
+from engine.risk import RiskGuard
+
+SEEDS_MAX = 500
+SECONDS = 20.0
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def retry_after_timeout(patch: pytest.MonkeyPatch) -> None:
+    """An order that was not answered in time is simply sent again."""
+    chase = Desk.chase
+
+    def chase_and_retry(self: Desk, now_ns: int, connected: bool) -> list[Any]:
+        outputs = chase(self, now_ns, connected)
+        again = []
+        for event in outputs:
+            if isinstance(event, OrderEvent) and event.state is OrderState.UNKNOWN and connected:
+                intent = self.open[event.client_order_id].intent
+                payload = self._handler.order(intent, now_ns + 10**9)
+                late_ns = now_ns + 10**9
+                again.append(self._request(0, event.client_order_id, True, late_ns, payload))
+        return outputs + again
+
+    patch.setattr(Desk, "chase", chase_and_retry)
+
+
+def fill_counted_by_order(patch: pytest.MonkeyPatch) -> None:
+    """A fill is taken for a repeat when its order has filled before, instead of by its trade id."""
+
+    def is_repeat(self: Ledger, fill: Fill) -> bool:
+        seen = self._trades.setdefault(fill.venue, {})
+        if fill.client_order_id in seen:
+            return True
+        seen[fill.client_order_id] = None
+        self.trade_count += 1
+        return False
+
+    patch.setattr(Ledger, "_is_repeat", is_repeat)
+
+
+def limit_without_orders_in_flight(patch: pytest.MonkeyPatch) -> None:
+    """The position limit looks at what was filled, and not at what is on its way."""
+    patch.setattr(
+        RiskGuard,
+        "_reserve",
+        lambda self, number, side, lots: self._in_flight.setdefault(
+            (self._limits[number].base, side), 0
+        ),
+    )
+
+
+def cancel_that_is_not_journalled(patch: pytest.MonkeyPatch) -> None:
+    """A cancel leaves, and neither the wish nor the command for it is written down."""
+    import engine.edges.recovery
+    import engine.runtime
+    from engine.routes import DURABLE
+
+    for module in (engine.edges.recovery, engine.runtime):
+        patch.setattr(module, "DURABLE", DURABLE - {CancelIntent, CancelCommand})
+
+
+def kill_switch_read_by_the_guard_only(patch: pytest.MonkeyPatch) -> None:
+    """The last gate does not look at the page: what the guard let through before still leaves."""
+
+    def held(self: Gate, effect: OrderRequest, now_ns: int) -> Reason:
+        if effect.raises_exposure and now_ns > effect.expires_ns:
+            return Reason.EXPIRED
+        return Reason.NOT_CONNECTED if self.gateway is None else Reason.NONE
+
+    patch.setattr(Gate, "_held", held)
+
+
+PLANTED: dict[Plant, str] = {
+    retry_after_timeout: "no id is sent twice",
+    fill_counted_by_order: "balances",
+    limit_without_orders_in_flight: "position limit",
+    cancel_that_is_not_journalled: "intent before effect",
+    kill_switch_read_by_the_guard_only: "nothing opens with the kill switch on",
+}
+
+
+def find(invariant: str) -> Outcome:
+    """The first seed that breaks it."""
+    for seed in range(SEEDS_MAX):
+        outcome = World(make_scenario(seed, SECONDS), kept=0).run()
+        if outcome.invariant == invariant:
+            return outcome
+    raise AssertionError(f"{SEEDS_MAX} seeds did not find it")
+
+
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
+def test_a_planted_bug_is_found_within_500_seeds(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the invariant that is there for it."""
+    plant(monkeypatch)
+    find(PLANTED[plant])
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
+def test_a_planted_bug_is_shrunk_to_a_short_scenario(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Little has to go wrong for each of them, and it soon shows."""
+    plant(monkeypatch)
+    short = Shrinker(find(PLANTED[plant])).shrink()
+    assert short.invariant == PLANTED[plant]
+    assert len(short.scenario.injections) <= 2
+    assert len(short.scenario.config.exchange.faults.plan) <= 3

@@ -98,6 +98,7 @@ class SimulatedLoop(ActorLoop):
         self.simulated_bus = bus
         self.armed: deque[Injection] = deque()
         self.disk_full = False
+        self.stillborn = False
         self.deferred: deque[AnyMessage] | None = None  # effects of a step in which it froze
         self.failure: Exception | None = None
         self._told = told
@@ -173,6 +174,15 @@ class SimulatedLoop(ActorLoop):
             raise Killed
         super().perform(effect)
 
+    def _begin_segment(self, need: int = 0) -> None:
+        """See `ActorLoop`; one that dies here leaves no snapshot, so there is no such segment."""
+        super()._begin_segment(need)
+        if self.stillborn:
+            assert self._segment is not None
+            path = self._segment.path.file("snapshot")
+            self._tear = path.unlink
+            raise Killed
+
     # --- life ---------------------------------------------------------------------------------------
 
     def open(self) -> None:
@@ -228,6 +238,7 @@ class Actor:
         self.frozen = False
         self.thaws_ns = 0
         self.doomed = False  # killed instead of thawed
+        self.stillborn = False  # the next epoch dies as it begins
         self.wake_ns = 0
         self.waiting: deque[Callable[[], None]] = deque()  # what came on its sockets meanwhile
 

@@ -35,6 +35,8 @@ class Kind(StrEnum):
     CANCEL_ALL = "cancel_all"
     BREAKER = "breaker"
     LIMIT = "limit"
+    FOREIGN_ORDER = "foreign_order"  # somebody trades on the account by hand
+    CANCELLED_THERE = "cancelled_there"  # somebody cancels our orders by hand
 
 
 class Point(StrEnum):
@@ -47,6 +49,7 @@ class Point(StrEnum):
     TORN_JOURNAL = "torn_journal"  # while its outputs are appended
     APPENDED = "appended"  # nothing has left
     LEAVING = "leaving"  # a part has left
+    REBORN = "reborn"  # at once, and its successor again while it begins its first segment
 
 
 class Injection(msgspec.Struct, frozen=True):
@@ -218,9 +221,18 @@ WEIGHTS = {
     Kind.DISK_FULL: 1,
     Kind.DISCONNECT: 3,
     Kind.KILL_SWITCH: 1,
+    Kind.FOREIGN_ORDER: 1,
+    Kind.CANCELLED_THERE: 1,
     **dict.fromkeys(OPERATOR, 1),
 }
-OF_VENUES = (Kind.DISCONNECT, Kind.RECONCILE, Kind.CANCEL_ALL, Kind.BREAKER)
+OF_VENUES = (
+    Kind.DISCONNECT,
+    Kind.RECONCILE,
+    Kind.CANCEL_ALL,
+    Kind.BREAKER,
+    Kind.FOREIGN_ORDER,
+    Kind.CANCELLED_THERE,
+)
 OF_ACTORS = (Kind.CRASH, Kind.FREEZE, Kind.FROZEN_DEAD, Kind.DISK_FULL)
 EVERY_S = 6.0
 

@@ -25,17 +25,14 @@ from engine.edges.simulation.invariants import Broken, Invariants, Moment
 from engine.edges.simulation.line import OWN_WIRE, VenueLine
 from engine.edges.simulation.monkey import Monkey
 from engine.edges.simulation.network import MS, Mail, SimulatedBus
-from engine.edges.simulation.plan import BEGIN_NS, MONKEY, SECOND_NS, Injection, Kind, Scenario
+from engine.edges.simulation.plan import BEGIN_NS, MONKEY, SECOND_NS, Injection, Scenario
+from engine.edges.simulation.rest import at_rest, restless
+from engine.edges.simulation.troubles import Troubles
 from engine.exchange.wires.simulated import SimulatedWire
 from engine.messages import (
     AnyMessage,
-    CancelAll,
     OrderRequest,
     Reason,
-    Reconcile,
-    Risk,
-    SetBreaker,
-    SetRiskLevel,
     decode,
 )
 from engine.routes import Topology
@@ -45,7 +42,6 @@ from ext.page import Page
 QUIET_S = 40
 REST_NS = 700 * MS
 KEPT = 400
-OPERATOR = "the simulated operator"
 
 
 class Outcome(NamedTuple):
@@ -78,14 +74,15 @@ class World:
         self.topology = Topology(
             spread.names[:seen], spread.kinds[:seen], spread.actors_of[:seen], spread.watchers
         )
-        self._instruments = instruments_of(config)
+        self.instruments = instruments_of(config)
         self._queue: list[tuple[int, int, Callable[..., None], tuple[object, ...]]] = []
         self._count = 0
         self._chance = Random(f"world/{scenario.seed}")
         self._folder = SHARED / f"co-simulation-{id(self):x}-{gc.get_count()[0]}"
-        self._actors = {name: Actor(name) for name in self.topology.actors}
+        self.actors = {name: Actor(name) for name in self.topology.actors}
         self._draining = False
         self.lines: dict[int, VenueLine] = {}
+        self.troubles = Troubles(self)
         exchanges = {}
         for place in range(len(config.venues)):
             exchange = exchanges[place] = make_exchange(config, place, BEGIN_NS)
@@ -93,7 +90,7 @@ class World:
             front = make_front(config, exchange, BEGIN_NS, wires)
             actor = self.topology.actor(self.topology.of_kind("venue")[place])
             self.lines[place] = VenueLine(self, place, actor, front)
-        self.invariants = Invariants(config, self._instruments, exchanges, self.coverage)
+        self.invariants = Invariants(config, self.instruments, exchanges, self.coverage)
 
     # --- time and the queue -------------------------------------------------------------------------
 
@@ -119,22 +116,22 @@ class World:
 
     def page(self, actor: str) -> Page | None:
         """See `Carrier`."""
-        loop = self._actors[actor].loop
+        loop = self.actors[actor].loop
         return None if loop is None else loop.page
 
     def mail(self, actor: str, epoch: int) -> Mail | None:
         """See `Carrier`."""
-        found = self._actors[actor]
+        found = self.actors[actor]
         return found.mail if found.loop is not None and found.epoch == epoch else None
 
     def leaves_ns(self, actor: str) -> int:
         """See `Carrier`."""
-        found = self._actors[actor]
+        found = self.actors[actor]
         return max(self.now_ns, found.thaws_ns) if found.frozen else self.now_ns
 
     def rung(self, actor: str) -> None:
         """See `Carrier`."""
-        self._wake(self._actors[actor], self.now_ns)
+        self._wake(self.actors[actor], self.now_ns)
 
     # --- actors -------------------------------------------------------------------------------------
 
@@ -159,7 +156,7 @@ class World:
             while not actor.frozen and not loop.stopping.is_set() and loop.turn():
                 self.steps += 1
         except Killed:
-            self._died(actor)
+            self.kill(actor)
             return
         except (ComponentFailed, JournalError, OutboxFull) as error:
             loop.fail(error)
@@ -173,10 +170,11 @@ class World:
         """Only a full disk is a reason to stop; the operator mends it and trades on."""
         if not loop.disk_full:
             raise Broken("no actor fails", f"{actor.name}: {loop.error}")
-        self._died(actor, 1.0)
-        self.at(self.now_ns + 2 * SECOND_NS, self._turn_kill_switch, False)
+        self.kill(actor, 1.0)
+        self.at(self.now_ns + 2 * SECOND_NS, self.troubles.turn_kill_switch, False)
 
-    def _died(self, actor: Actor, after_s: float = 0.0) -> None:
+    def kill(self, actor: Actor, after_s: float = 0.0) -> None:
+        """kill -9; a successor comes a while after that."""
         loop = actor.loop
         assert loop is not None
         self._note(actor.name, "dies")
@@ -210,15 +208,19 @@ class World:
             self._folder / name,
             config,
             epoch,
-            self._kill_switch,
+            self.kill_switch,
             bus,
             self,
             self._chance,
         )
         loop.draining = self._draining
+        loop.stillborn, actor.stillborn = actor.stillborn, False
         before = segments(self._folder / name)[-1:]
         try:
             loop.restore()
+        except Killed:
+            self.kill(actor)
+            return
         except JournalError as error:
             raise Broken("recovery", f"{name}: {error}") from error
         for path in before:  # what was decided, and written only by the recovery
@@ -234,11 +236,11 @@ class World:
 
     def _components(self, actor: str) -> list[Component]:
         config, topology = self.config, self.topology
-        components = build(config, topology, self._instruments, actor)
+        components = build(config, topology, self.instruments, actor)
         for place, component in enumerate(components):
             if topology.name(component.sender) == f"bot-{MONKEY}":
                 bot = next(bot for bot in config.bots if bot.name == MONKEY)
-                components[place] = Monkey(component.sender, self._instruments, bot, config.name)
+                components[place] = Monkey(component.sender, self.instruments, bot, config.name)
         return components
 
     class _Edges:
@@ -256,12 +258,12 @@ class World:
         """An effect has passed the gate."""
         if isinstance(effect, OrderRequest):
             self.trace.append((self.now_ns, "leaves", effect))
-            self.invariants.passed(effect, self._kill_switch.on, self.now_ns)
+            self.invariants.passed(effect, self.kill_switch.on, self.now_ns)
         return self.lines[effect.venue].perform(effect)  # type: ignore[union-attr]
 
     def inject(self, actor: str, make: Callable[[int], AnyMessage]) -> None:
         """A message of an actor's own edges, numbered as it takes it; a frozen one takes it later."""
-        found = self._actors[actor]
+        found = self.actors[actor]
         if found.loop is None:
             return
         if found.frozen:
@@ -271,7 +273,7 @@ class World:
 
     def freeze(self, actor: str, for_ns: int) -> None:
         """See `engine.edges.simulation.actor.Told`."""
-        found = self._actors[actor]
+        found = self.actors[actor]
         if found.loop is None or found.frozen:
             return
         self._note(actor, f"is frozen for {for_ns / SECOND_NS:.3f} s")
@@ -285,7 +287,7 @@ class World:
             return
         if actor.doomed:
             actor.doomed = False
-            self._died(actor)
+            self.kill(actor)
             return
         actor.frozen = False
         self._do(actor, lambda loop: loop.thaw())
@@ -307,67 +309,12 @@ class World:
     def _note(self, who: str, what: str) -> None:
         self.trace.append((self.now_ns, who, what))
 
-    # --- what goes wrong ----------------------------------------------------------------------------
-
-    def _inject(self, injection: Injection) -> None:
-        kind, subject = injection.kind, injection.subject
-        actor = self._actors.get(subject)
-        if kind in (Kind.CRASH, Kind.FREEZE, Kind.FROZEN_DEAD):
-            if actor is not None and actor.loop is not None:
-                actor.doomed = kind is Kind.FROZEN_DEAD
-                actor.loop.armed.append(injection)
-            return
-        self.happened(injection)
-        if kind is Kind.PAUSE:
-            for each in self._actors.values():
-                self.freeze(each.name, injection.for_ns)
-        elif kind is Kind.DISK_FULL and actor is not None and actor.loop is not None:
-            actor.loop.disk_full = True
-        elif kind is Kind.KILL_SWITCH:
-            self._turn_kill_switch(True)
-            self.at(self.now_ns + injection.for_ns, self._turn_kill_switch, False)
-        else:
-            self._operate(injection)
-
-    def _operate(self, injection: Injection) -> None:
-        """An operator's word, or the network's."""
-        kind = injection.kind
-        names = [venue.name for venue in self.config.venues]
-        risk = self.topology.actor(self.topology.of_kind("risk")[0])
-        if kind is Kind.LEVEL:
-            level = Risk(1 + injection.count % len(Risk))
-            self.inject(risk, lambda number: SetRiskLevel(0, number, 0, level, OPERATOR))
-            return
-        if injection.subject not in names:
-            return
-        venue = names.index(injection.subject)
-        line = self.lines[venue]
-        if kind is Kind.DISCONNECT:
-            line.lose("the network is gone")
-        elif kind is Kind.RECONCILE:
-            self.inject(line.actor, lambda number: Reconcile(0, number, 0, venue, OPERATOR))
-        elif kind is Kind.CANCEL_ALL:
-            self.invariants.swept = True
-            self.inject(line.actor, lambda number: CancelAll(0, number, 0, venue, OPERATOR))
-        elif kind is Kind.BREAKER:
-            self.inject(line.actor, lambda number: SetBreaker(0, number, 0, venue, True, OPERATOR))
-            close = self.now_ns + injection.for_ns
-            self.at(close, self._close_breaker, venue)
-
-    def _close_breaker(self, venue: int) -> None:
-        actor = self.lines[venue].actor
-        self.inject(actor, lambda number: SetBreaker(0, number, 0, venue, False, OPERATOR))
-
-    def _turn_kill_switch(self, on: bool) -> None:
-        self._kill_switch.turn(on)
-        self.invariants.swept = self.invariants.swept or on
-
     # --- a run --------------------------------------------------------------------------------------
 
     def run(self) -> Outcome:
         """Everything, until it is quiet or something is broken."""
         self._folder.mkdir(parents=True)
-        self._kill_switch = KillSwitchPage(self._folder / "kill-switch", create=True)
+        self.kill_switch = KillSwitchPage(self._folder / "kill-switch", create=True)
         invariant = seen = ""
         collecting = gc.isenabled()
         gc.disable()
@@ -376,7 +323,7 @@ class World:
         except Broken as broken:
             invariant, seen = broken.invariant, str(broken)
         finally:
-            for actor in self._actors.values():
+            for actor in self.actors.values():
                 if actor.loop is not None:
                     actor.loop.die()
             shutil.rmtree(self._folder)
@@ -399,8 +346,8 @@ class World:
 
     def _run(self) -> None:
         for injection in self.scenario.injections:
-            self.at(injection.at_ns, self._inject, injection)
-        for actor in self._actors.values():
+            self.at(injection.at_ns, self.troubles.inject, injection)
+        for actor in self.actors.values():
             self._start(actor)
         self._advance(BEGIN_NS + int(self.scenario.seconds * SECOND_NS))
         self._calm()
@@ -408,52 +355,27 @@ class World:
         since_ns = 0
         while self.now_ns < until_ns:
             self._advance(self.now_ns + 100 * MS)
-            if not self._at_rest():
+            if not at_rest(self):
                 since_ns = 0
             elif not since_ns:
                 since_ns = self.now_ns
             elif self.now_ns - since_ns >= REST_NS:
                 break
         else:
-            raise Broken("it comes to rest", self._restless())
+            raise Broken("it comes to rest", restless(self))
         self.invariants.quiet()
 
     def _calm(self) -> None:
         """Nothing goes wrong any more, and nothing new is begun."""
-        self._turn_kill_switch(False)
+        self.troubles.turn_kill_switch(False)
         self._draining = True
-        for actor in self._actors.values():
+        for actor in self.actors.values():
             if actor.loop is not None:
+                actor.doomed = False
                 actor.loop.armed.clear()
                 actor.loop.disk_full = False
                 actor.loop.draining = True
         for venue, line in self.lines.items():
             line.front.turned(line.front.faults.clear(0, self.now_ns), self.now_ns)
             line.schedule()
-            self._close_breaker(venue)
-
-    def _at_rest(self) -> bool:
-        return all(
-            actor.loop is not None
-            and not actor.frozen
-            and not actor.mail.events
-            and not actor.loop.simulated_bus.pending()
-            and not sum(c.open_work() for c in actor.loop.host.components)
-            for actor in self._actors.values()
-        )
-
-    def _restless(self) -> str:
-        found = [f"unresolved {name}" for name in self.invariants.unknown()]
-        for actor in self._actors.values():
-            loop = actor.loop
-            if loop is None or actor.frozen:
-                found.append(f"{actor.name} is {'dead' if loop is None else 'frozen'}")
-                continue
-            found += [
-                f"{self.topology.name(c.sender)} has {work} open"
-                for c in loop.host.components
-                if (work := c.open_work())
-            ]
-            if waiting := len(loop.simulated_bus.pending()):
-                found.append(f"{actor.name} has {waiting} events unacknowledged")
-        return ", ".join(found)
+            self.troubles.close_breaker(venue)

@@ -183,7 +183,7 @@ class Config(Strict, frozen=True):
     name: Name
     venues: tuple[VenueConfig, ...]
     instruments: tuple[InstrumentConfig, ...]
-    mode: Literal["simulated"] = "simulated"
+    mode: Literal["simulated", "paper", "sandbox", "live"] = "simulated"
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 1
     state_dir: str = "runs"
     assets: dict[str, Annotated[int, Meta(ge=0, le=24)]] = {}
@@ -203,10 +203,10 @@ def parse(text: str, source: str) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source}: not TOML: {error}") from error
     _refuse_secrets(table, source, "")
-    if table.get("mode") in ("live", "paper", "sandbox"):
+    if table.get("mode") in ("live", "sandbox"):
         raise ConfigError(
             f"{source}: mode: {table['mode']!r} is not in this version; "
-            "it trades simulated markets only (mode = 'simulated')"
+            "it trades simulated markets, and on paper (mode = 'paper')"
         )
     try:
         config = msgspec.convert(table, Config)

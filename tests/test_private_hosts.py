@@ -21,6 +21,7 @@ name = "binance"
 kind = "watch"
 protocol = "binance"
 [venues.trading]
+gateway = "ccxt"
 key_env = "THE_KEY"
 secret_env = "THE_SECRET"
 [[instruments]]

@@ -31,8 +31,8 @@ class TwinLedger:
         self.trades: list[Trade] = []
 
     def add(self, trade: Trade) -> None:
-        """Keep a trade unless its venue told its id before."""
-        if all((t.venue, t.trade_id) != (trade.venue, trade.trade_id) for t in self.trades):
+        """Keep a trade unless its venue told it before: ids count by market, and by side."""
+        if all(_identity(known) != _identity(trade) for known in self.trades):
             self.trades.append(trade)
 
     def balance(self, venue: str, asset: str) -> Decimal:
@@ -61,11 +61,17 @@ class TwinLedger:
             if trade.fee_asset == quote:
                 fees += Fraction(trade.fee)
             elif trade.fee_asset == base:
-                steps.append((-Fraction(trade.fee), Fraction(0)))
+                worth = Fraction(trade.fee) * Fraction(trade.price)
+                steps.append((-Fraction(trade.fee), -worth))
+                fees += worth
             for change, paid in steps:
                 quantity, cost, gained = _average_cost(quantity, cost, change, paid)
                 realised += gained
         return quantity, cost, realised, fees
+
+
+def _identity(trade: Trade) -> tuple[object, ...]:
+    return trade.venue, trade.base, trade.quote, trade.bought, trade.trade_id
 
 
 def _average_cost(

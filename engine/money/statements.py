@@ -1,0 +1,38 @@
+"""What venues say that accounts hold, and where that differs from ours: the drifts."""
+
+import msgspec
+
+
+class StatementsState(msgspec.Struct):
+    """The whole state, for a snapshot: units by venue and asset."""
+
+    seen: dict[int, dict[str, int]] = {}
+    drifts: dict[int, dict[str, int]] = {}
+
+
+class Statements:
+    """The last word on each account. A drift is what the venue has more than we: negative is less."""
+
+    def __init__(self) -> None:
+        self.state = StatementsState()
+
+    def opens(self, venue: int, asset: str, total: int) -> bool:
+        """Keep a venue's word on an asset; whether it is the first."""
+        seen = self.state.seen.setdefault(venue, {})
+        first = asset not in seen
+        seen[asset] = total
+        return first
+
+    def drift(self, venue: int, asset: str) -> int:
+        """The drift of an account, in units; 0 where there is none."""
+        return self.state.drifts.get(venue, {}).get(asset, 0)
+
+    def set_drift(self, venue: int, asset: str, drift: int) -> bool:
+        """Keep an account's drift; whether it is another than before."""
+        if drift == self.drift(venue, asset):
+            return False
+        drifts = self.state.drifts.setdefault(venue, {})
+        drifts[asset] = drift
+        if not drift:
+            del drifts[asset]
+        return True

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from engine.engine_config import EngineConfig
+from engine.execution_config import ExecutionConfig
 from engine.fault_config import FaultsConfig
 from engine.instruments import Instrument, InstrumentError, Instruments
 from engine.latency_config import LatencyConfig, NearConfig
@@ -191,6 +192,7 @@ class Config(Strict, frozen=True):
     scanner: ScannerConfig = ScannerConfig()
     risk: RiskConfig = RiskConfig()
     ledger: LedgerConfig = LedgerConfig()
+    execution: ExecutionConfig = ExecutionConfig()
     bots: tuple[BotConfig, ...] = ()
     api: ApiConfig = ApiConfig()
     engine: EngineConfig = EngineConfig()
@@ -307,7 +309,8 @@ def _check_references(config: Config, venues: list[str], fail: Callable[[str, st
             fail(f"{at}.venue", "no venue has this name")
         if fault.symbol and fault.symbol not in symbols:
             fail(f"{at}.symbol", f"no instrument has the symbol {fault.symbol!r}")
-    components = {f"venue-{venue}" for venue in venues} | {"scanner", "risk", "ledger", "view"}
+    components = {"scanner", "risk", "ledger", "execution", "view"}
+    components |= {f"venue-{venue}" for venue in venues}
     components |= {f"bot-{bot.name}" for bot in config.bots}
     placed: set[str] = set()
     for actor, hosted in config.placement.items():

@@ -85,6 +85,7 @@ class Reason(IntEnum):
     VENUE_REJECTED = 401
     NEVER_ARRIVED = 402
     BALANCE = 403
+    OVER_FILLED = 405
     KILLED = 901
     JOURNAL_FULL = 902
     OPERATOR = 903
@@ -535,10 +536,14 @@ class ParentIntent(Message, frozen=True):
 
 
 class ParentCancel(Message, frozen=True):
-    """The bot no longer wants an emulated order: its children are cancelled."""
+    """The bot no longer wants an emulated order: its children are cancelled.
+
+    With `park` it stays, sends nothing, and goes on when the engine starts again.
+    """
 
     parent: str
     bot: int
+    park: bool = False
 
 
 class ParentEvent(Message, frozen=True):

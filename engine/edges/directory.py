@@ -63,6 +63,7 @@ class Counter(IntEnum):
     UNACKNOWLEDGED = 23
     FEEDS_PLAYING = 24
     FEEDS_ENDED = 25
+    JOURNAL_FULL = 26
 
 
 class Stage(IntEnum):

@@ -104,7 +104,9 @@ class ActorLoop:
         self.page.state = ActorState.RECOVERING
         self.journal.lock(f"process {os.getpid()} ({self.actor} of {self.directory.run})")
         recovered, pending = recover(self._folder, self.host), []
+        resumed = False
         if recovered is not None:
+            resumed = recovered.epoch <= self.directory.began_at(self.actor)
             self._high = recovered.high
             self._shell_sequence = recovered.shell_sequence
             self.restored_inputs = recovered.inputs
@@ -117,7 +119,7 @@ class ActorLoop:
             self.bus.restore(pending)
         self._begin_segment()
         self._look_after_journal()
-        self._own.append(Started(0, self.next_shell_sequence(), 0, self.epoch))
+        self._own.append(Started(0, self.next_shell_sequence(), 0, self.epoch, resumed))
         self._kill_seen = self.kill_switch.on
         self._own.append(KillSwitch(0, self.next_shell_sequence(), 0, self._kill_seen))
 

@@ -26,10 +26,10 @@ from engine.edges.exchange_process import ExchangeProcess
 from engine.edges.runs import (
     RECORDER,
     CurrentRun,
+    OpenedRun,
     alive,
     current_path,
     kill_switch_path,
-    new_run,
     write_current,
 )
 
@@ -61,13 +61,16 @@ class LaunchError(RuntimeError):
 class Launch:
     """One run in the cluster runtime, from `start` to `stop`."""
 
-    def __init__(self, config: Config, text: str) -> None:
+    def __init__(self, config: Config, text: str, resume: bool = False) -> None:
         self.config = config
         self.topology = topology_of(config)
-        self.run, self.folder = new_run(config, text)
-        self.token = secrets.token_urlsafe(24)
         self.actors = (*self._order(), RECORDER)
+        self.opened = OpenedRun(config, text, self.actors, resume)
+        self.run, self.folder = self.opened.run, self.opened.folder
+        self.token = secrets.token_urlsafe(24)
         self.directory = Directory(self.run, self.actors, create=True)
+        for actor, epoch in self.opened.epochs.items():
+            self.directory.resume(actor, epoch)
         self.kill_switch = KillSwitchPage(kill_switch_path(config), create=True)
         self.exchange: ExchangeProcess | None = None
         self.address = ""
@@ -288,3 +291,4 @@ class Launch:
                 kill_and_confirm(pid)
         self.directory.remove()
         current_path(self.config.state_dir).unlink(missing_ok=True)
+        self.opened.close()

@@ -137,6 +137,8 @@ class RiskGuard(Component):
 
     def _on_started(self, message: Started, now_ns: int) -> Outputs:
         self._epoch = message.epoch
+        if message.resumed:
+            self._draining = False
         return NOTHING
 
     def _on_drain(self, message: Drain, now_ns: int) -> Outputs:

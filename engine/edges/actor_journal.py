@@ -127,7 +127,7 @@ class ActorJournal:
             spare.give_back()
             self._spare = None
         try:
-            return Room(self._folder, size, self._snapshot_bytes)
+            return self._fresh_room(size)
         except OSError as error:
             if error.errno not in NO_ROOM:
                 raise JournalError(f"{self._folder}: {error}") from error
@@ -141,6 +141,10 @@ class ActorJournal:
             self._former = None
             return Room.recycled(former[0])
 
+    def _fresh_room(self, size: int) -> Room:
+        """Files that the disk has given; raises OSError when it has none left."""
+        return Room(self._folder, size, self._snapshot_bytes)
+
     def upkeep(self) -> None:
         """Called when there is time: a reserve is made, touched, or asked for again.
 
@@ -152,8 +156,7 @@ class ActorJournal:
             self._spare.warm(WARM_BYTES)
             return
         try:
-            size = self._settings.segment_bytes
-            self._spare = Room(self._folder, size, self._snapshot_bytes)
+            self._spare = self._fresh_room(self._settings.segment_bytes)
         except OSError as error:
             if error.errno not in NO_ROOM:
                 raise JournalError(f"{self._folder}: {error}") from error

@@ -4,28 +4,36 @@
 is told of every record that is in the journal.
 """
 
+import errno
+import os
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Protocol, cast
 
 from engine.component import Component
 from engine.config import Config
+from engine.edges.actor_journal import ActorJournal
 from engine.edges.directory import ActorState, Directory, KillSwitchPage
-from engine.edges.journal import JournalFull
+from engine.edges.door import Door
 from engine.edges.loop import ActorLoop
+from engine.edges.segment import Room
 from engine.edges.simulation.network import Mail, SimulatedBus
 from engine.edges.simulation.plan import Injection, Kind, Point
+from engine.engine_config import EngineConfig
 from engine.messages import AnyMessage, decode
 from engine.routes import Topology
-from engine.runtime import Target
+from engine.runtime import Host, Target
+from ext.framing import FRAME_BYTES
 from ext.page import PAGE_BYTES, Page
 
 if TYPE_CHECKING:
     from engine.edges.bus import SharedMemoryBus
 
-FRAME_BYTES = 16  # before each record, see `engine/edges/journal.py`
+
+LENGTH_BYTES = 4
 
 
 class Killed(BaseException):
@@ -39,6 +47,7 @@ class Clock:
         self.run = run
         self.time_ns = begin_ns
         self.epochs: dict[str, int] = {}
+        self.began: dict[str, int] = {}
 
     def now_ns(self) -> int:
         """The engine's clock."""
@@ -47,6 +56,10 @@ class Clock:
     def epoch(self, actor: str) -> int:
         """The epoch of an actor that receives now; 0 while none does."""
         return self.epochs.get(actor, 0)
+
+    def began_at(self, actor: str) -> int:
+        """The epoch before the first of this run."""
+        return self.began.get(actor, 0)
 
     def enter(self, actor: str, epoch: int, pid: int) -> None:
         """An actor's new epoch is ready to receive."""
@@ -64,6 +77,141 @@ class Told(Protocol):
 
     def freeze(self, actor: str, for_ns: int) -> None:
         """The actor stands still from here on."""
+
+
+class Trap:
+    """Where an actor dies or freezes next, and what it leaves torn."""
+
+    def __init__(self, actor: str, told: Told, chance: Random) -> None:
+        self.armed: deque[Injection] = deque()
+        self.tear: Callable[[], None] | None = None
+        self.actor = actor
+        self.told = told
+        self.chance = chance
+        self._leaving = 0
+
+    def reached(self, point: Point) -> bool:
+        """Whether the actor dies here: the injection that comes next is for this point."""
+        if not self.armed or self.armed[0].point is not point:
+            return False
+        injection = self.armed[0]
+        if point is Point.LEAVING:
+            self._leaving += 1
+            if self._leaving <= injection.count:
+                return False
+            self._leaving = 0
+        self.armed.popleft()
+        self.told.happened(injection)
+        if injection.kind is Kind.CRASH:
+            return True
+        self.told.freeze(self.actor, injection.for_ns)
+        return False
+
+
+class SimulatedJournal(ActorJournal):
+    """The journal on a disk that may be full, of a process that may be killed."""
+
+    def __init__(self, folder: Path, settings: EngineConfig) -> None:
+        super().__init__(folder, settings)
+        self.disk_full = False
+
+    def _fresh_room(self, size: int) -> Room:
+        if self.disk_full:
+            raise OSError(errno.ENOSPC, "no space left on the simulated disk")
+        return super()._fresh_room(size)
+
+    def fill_disk(self) -> None:
+        """From here on the disk gives nothing; the reserve had not been made yet."""
+        self.disk_full = True
+        if self._spare is not None:
+            self._forget(self._spare)
+            self._spare.give_back()
+            self._spare = None
+
+    @staticmethod
+    def _forget(room: Room) -> None:
+        room.inbox.close()
+        room.journal.close()
+
+    def die(self) -> None:
+        """The kernel takes back what the process had; the files are as they are."""
+        if self.segment is not None:
+            self.segment.close()
+            self.segment = None
+        if self._spare is not None:
+            self._forget(self._spare)
+            for descriptor in self._spare.descriptors.values():
+                os.close(descriptor)
+            self._spare = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+
+class SimulatedDoor(Door):
+    """The actor's door with a trap in it."""
+
+    trap: Trap
+    journal: SimulatedJournal
+    deferred: deque[AnyMessage] | None = None  # effects of a step in which it froze
+
+    def record(self, raw: bytes, now_ns: int) -> None:
+        """See `engine.runtime.Recorder`."""
+        trap = self.trap
+        if not trap.armed:
+            super().record(raw, now_ns)
+            return
+        if trap.reached(Point.BETWEEN):
+            raise Killed
+        assert self.journal.segment is not None
+        at, path = self.journal.segment.inbox_bytes, self.journal.segment.path.file("inbox")
+        super().record(raw, now_ns)
+        if trap.reached(Point.TORN_INPUT):
+            trap.tear = partial(_blank, path, at, LENGTH_BYTES)
+            raise Killed
+        if trap.reached(Point.RECORDED):
+            raise Killed
+
+    def append(self, records: list[bytes], now_ns: int) -> None:
+        """See `engine.runtime.Recorder`."""
+        trap, segment = self.trap, self.journal.segment
+        assert segment is not None
+        if trap.reached(Point.DECIDED):
+            raise Killed
+        at = segment.journal_bytes
+        super().append(records, now_ns)
+        if trap.reached(Point.TORN_JOURNAL):
+            whole = trap.chance.randrange(len(records))
+            at += sum(FRAME_BYTES + len(data) for data in records[:whole])
+            next_at = at + FRAME_BYTES + len(records[whole])
+            path, end = segment.path.file("journal"), segment.journal_bytes
+            trap.tear = partial(_tear, path, at, next_at, end)
+            raise Killed
+        for data in records:
+            trap.told.journalled(trap.actor, decode(data), data, now_ns)
+        if trap.reached(Point.APPENDED):
+            raise Killed
+
+    def publish(self, message: AnyMessage, encoded: bytes, targets: tuple[Target, ...]) -> None:
+        """See `engine.runtime.Outlet`."""
+        if self.trap.reached(Point.LEAVING):
+            raise Killed
+        super().publish(message, encoded, targets)
+
+    def _perform(self, effect: AnyMessage) -> None:
+        """What a frozen actor had still to do it does when it thaws."""
+        if self.deferred is not None:
+            self.deferred.append(effect)
+            return
+        if self.trap.reached(Point.LEAVING):
+            raise Killed
+        super()._perform(effect)
+
+    def thaw(self) -> None:
+        """Do what was left to do when it froze."""
+        deferred, self.deferred = self.deferred, None
+        while deferred:
+            self._perform(deferred.popleft())
 
 
 class SimulatedLoop(ActorLoop):
@@ -84,6 +232,7 @@ class SimulatedLoop(ActorLoop):
     ) -> None:
         page = Page(bytearray(PAGE_BYTES))
         page.format(epoch, epoch, 0)
+        real_bus = cast("SharedMemoryBus", bus)
         super().__init__(
             components,
             topology,
@@ -93,113 +242,35 @@ class SimulatedLoop(ActorLoop):
             epoch,
             page,
             kill_switch,
-            cast("SharedMemoryBus", bus),
+            real_bus,
         )
         self.simulated_bus = bus
-        self.armed: deque[Injection] = deque()
-        self.disk_full = False
+        self.trap = Trap(self.actor, told, chance)
         self.stillborn = False
-        self.deferred: deque[AnyMessage] | None = None  # effects of a step in which it froze
-        self.failure: Exception | None = None
-        self._told = told
-        self._chance = chance
-        self._leaving = 0
-        self._tear: Callable[[], None] | None = None
-
-    # --- points -------------------------------------------------------------------------------------
-
-    def _reached(self, point: Point) -> bool:
-        """Whether the injection that comes next is for here; freezing happens by itself."""
-        if not self.armed or self.armed[0].point is not point:
-            return False
-        injection = self.armed[0]
-        if point is Point.LEAVING:
-            self._leaving += 1
-            if self._leaving <= injection.count:
-                return False
-            self._leaving = 0
-        self.armed.popleft()
-        self._told.happened(injection)
-        if injection.kind is Kind.CRASH:
-            return True
-        self._told.freeze(self.actor, injection.for_ns)
-        return False
-
-    def record(self, raw: bytes, now_ns: int) -> None:
-        """See `engine.runtime.Recorder`."""
-        if self.armed and self._reached(Point.BETWEEN):
-            raise Killed
-        assert self._segment is not None
-        at, path = self._segment.inbox_bytes, self._segment.path.file("inbox")
-        super().record(raw, now_ns)
-        if not self.armed:
-            return
-        if self._reached(Point.TORN_INPUT):
-            self._tear = lambda: _overwrite(path, at, b"\0\0\0\0")
-            raise Killed
-        if self._reached(Point.RECORDED):
-            raise Killed
-
-    def append(self, records: list[bytes], now_ns: int) -> None:
-        """See `engine.runtime.Recorder`."""
-        if self.armed and self._reached(Point.DECIDED):
-            raise Killed
-        if self.disk_full:
-            raise JournalFull("no space left on the simulated disk")
-        super().append(records, now_ns)
-        if self.armed and self._reached(Point.TORN_JOURNAL):
-            assert self._segment is not None
-            path = self._segment.path.file("journal")
-            size = sum(FRAME_BYTES + len(data) for data in records)
-            cut = self._chance.randint(1, size)
-            self._tear = lambda: _cut(path, cut)
-            raise Killed
-        for data in records:
-            self._told.journalled(self.actor, decode(data), data, now_ns)
-        if self.armed and self._reached(Point.APPENDED):
-            raise Killed
-
-    def publish(self, message: AnyMessage, encoded: bytes, targets: tuple[Target, ...]) -> None:
-        """See `engine.runtime.Outlet`."""
-        if self.armed and self._reached(Point.LEAVING):
-            raise Killed
-        super().publish(message, encoded, targets)
-
-    def perform(self, effect: AnyMessage) -> None:
-        """See `engine.runtime.Outlet`; what a frozen actor had still to do it does when it thaws."""
-        if self.deferred is not None:
-            self.deferred.append(effect)
-            return
-        if self.armed and self._reached(Point.LEAVING):
-            raise Killed
-        super().perform(effect)
+        journal = self.journal = self.disk = SimulatedJournal(folder, config.engine)
+        door = self.door = self.simulated_door = SimulatedDoor(
+            journal, self.gate, real_bus, page, self._timers, self.refuse
+        )
+        door.trap = self.trap
+        door.journal = journal
+        self.host = Host(components, topology, door, door)
 
     def _begin_segment(self, need: int = 0) -> None:
         """See `ActorLoop`; one that dies here leaves no snapshot, so there is no such segment."""
         super()._begin_segment(need)
         if self.stillborn:
-            assert self._segment is not None
-            path = self._segment.path.file("snapshot")
-            self._tear = path.unlink
+            assert self.journal.segment is not None
+            self.trap.tear = self.journal.segment.path.file("snapshot").unlink
             raise Killed
-
-    # --- life ---------------------------------------------------------------------------------------
 
     def open(self) -> None:
         """From here on others send to this epoch."""
         self.page.state = ActorState.RUNNING
         self.directory.enter(self.actor, self.epoch, 0)
 
-    def fail(self, error: Exception) -> None:
-        """See `ActorLoop`."""
-        super().fail(error)
-        self.failure = error
-
     def thaw(self) -> None:
-        """Do what was left to do when it froze."""
-        deferred, self.deferred = self.deferred, None
-        while deferred:
-            self.perform(deferred.popleft())
+        """Go on where it froze."""
+        self.simulated_door.thaw()
 
     def sleep_ns(self) -> int:
         """How long until it has something to do by itself."""
@@ -208,23 +279,22 @@ class SimulatedLoop(ActorLoop):
     def die(self) -> None:
         """Gone, as far as anybody can tell; a record it was writing is torn."""
         self.simulated_bus.close()
-        if self._segment is not None:
-            self._segment.close()
-            self._segment = None
-        if self._tear is not None:
-            self._tear()
+        self.disk.die()
+        if self.trap.tear is not None:
+            self.trap.tear()
 
 
-def _overwrite(path: Path, at: int, data: bytes) -> None:
+def _blank(path: Path, at: int, count: int) -> None:
+    """Bytes that were not yet written."""
     with path.open("r+b") as file:
         file.seek(at)
-        file.write(data)
+        file.write(bytes(count))
 
 
-def _cut(path: Path, count: int) -> None:
-    with path.open("r+b") as file:
-        file.seek(0, 2)
-        file.truncate(file.tell() - count)
+def _tear(path: Path, at: int, next_at: int, end: int) -> None:
+    """A record without its length, which is written last, and nothing of those behind it."""
+    _blank(path, at, LENGTH_BYTES)
+    _blank(path, next_at, end - next_at)
 
 
 class Actor:

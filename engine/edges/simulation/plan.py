@@ -95,7 +95,16 @@ GRIDS = {
     ("beta", "ETH/USDT"): ("0.01", "0.001"),
 }
 PRICES = {"BTC/USDT": "60000", "ETH/USDT": "3000"}
-COMPONENTS = ("venue-alpha", "venue-beta", "scanner", "risk", "ledger", "bot-arb", "bot-monkey")
+COMPONENTS = (
+    "venue-alpha",
+    "venue-beta",
+    "scanner",
+    "risk",
+    "ledger",
+    "execution",
+    "bot-arb",
+    "bot-monkey",
+)
 
 
 def make_config(seed: int, chance: Random) -> Config:

@@ -4,9 +4,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from engine.config import ENGINE_ACCOUNT
+from engine.edges.simulation.actor import Actor
 from engine.edges.simulation.invariants import BY_HAND
 from engine.edges.simulation.line import VenueLine
-from engine.edges.simulation.plan import Injection, Kind, Point
+from engine.edges.simulation.plan import SECOND_NS, Injection, Kind, Point
 from engine.exchange.orders import NewOrder, Refused
 from engine.messages import BUY, CancelAll, Reconcile, Risk, SetBreaker, SetRiskLevel
 from ext.matching import LIMIT
@@ -36,12 +37,19 @@ class Troubles:
             for each in world.actors.values():
                 world.freeze(each.name, injection.for_ns)
         elif kind is Kind.DISK_FULL and actor is not None and actor.loop is not None:
-            actor.loop.disk_full = True
+            actor.loop.disk.fill_disk()
+            world.at(world.now_ns + injection.for_ns, self._free_disk, actor)
         elif kind is Kind.KILL_SWITCH:
             self.turn_kill_switch(True)
             world.at(world.now_ns + injection.for_ns, self.turn_kill_switch, False)
         else:
             self._operate(injection)
+
+    def _free_disk(self, actor: Actor) -> None:
+        """The operator made room, and trades on once the actor has taken it."""
+        if actor.loop is not None:
+            actor.loop.disk.disk_full = False
+        self._world.at(self._world.now_ns + SECOND_NS, self.turn_kill_switch, False)
 
     def _strike(self, injection: Injection) -> None:
         """An actor is to die or to freeze, now or as soon as it comes to the point."""
@@ -54,7 +62,7 @@ class Troubles:
             self._world.kill(actor)
             return
         actor.doomed = injection.kind is Kind.FROZEN_DEAD
-        actor.loop.armed.append(injection)
+        actor.loop.trap.armed.append(injection)
 
     def _operate(self, injection: Injection) -> None:
         """An operator's word, or the network's."""

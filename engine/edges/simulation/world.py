@@ -168,10 +168,9 @@ class World:
 
     def _failed(self, actor: Actor, loop: SimulatedLoop) -> None:
         """Only a full disk is a reason to stop; the operator mends it and trades on."""
-        if not loop.disk_full:
+        if not loop.disk.disk_full:
             raise Broken("no actor fails", f"{actor.name}: {loop.error}")
         self.kill(actor, 1.0)
-        self.at(self.now_ns + 2 * SECOND_NS, self.troubles.turn_kill_switch, False)
 
     def kill(self, actor: Actor, after_s: float = 0.0) -> None:
         """kill -9; a successor comes a while after that."""
@@ -279,7 +278,7 @@ class World:
         self._note(actor, f"is frozen for {for_ns / SECOND_NS:.3f} s")
         found.frozen = True
         found.thaws_ns = self.now_ns + for_ns
-        found.loop.deferred = deque()
+        found.loop.simulated_door.deferred = deque()
         self.at(found.thaws_ns, self._thaw, found, found.epoch)
 
     def _thaw(self, actor: Actor, epoch: int) -> None:
@@ -372,8 +371,8 @@ class World:
         for actor in self.actors.values():
             if actor.loop is not None:
                 actor.doomed = False
-                actor.loop.armed.clear()
-                actor.loop.disk_full = False
+                actor.loop.trap.armed.clear()
+                actor.loop.disk.disk_full = False
                 actor.loop.draining = True
         for venue, line in self.lines.items():
             line.front.turned(line.front.faults.clear(0, self.now_ns), self.now_ns)

@@ -149,7 +149,7 @@ def make_config(seed: int, chance: Random) -> Config:
             {"name": MONKEY, "order_ttl_ms": chance.choice((150, 500))},
         ],
         "engine": {
-            "heartbeat_ms": 500,
+            "heartbeat_ms": 1000,
             "segment_bytes": chance.choice((1 << 17, 1 << 18)),
             "segments_kept": 3,
         },

@@ -72,7 +72,11 @@ class World:
         spread = topology_of(config)
         seen = len(spread.names) - 1  # without the view: it decides nothing
         self.topology = Topology(
-            spread.names[:seen], spread.kinds[:seen], spread.actors_of[:seen], spread.watchers
+            spread.names[:seen],
+            spread.kinds[:seen],
+            spread.actors_of[:seen],
+            spread.watchers,
+            spread.of_kind("execution"),
         )
         self.instruments = instruments_of(config)
         self._queue: list[tuple[int, int, Callable[..., None], tuple[object, ...]]] = []

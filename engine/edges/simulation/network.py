@@ -103,7 +103,10 @@ class Edge:
         self._unsent += 1
 
     def flush(self) -> bool:
-        """Send what can be sent now; whether anything is left over."""
+        """Send what can be sent now; whether to look again.
+
+        Market data that waits for its way to be free goes when what is on it arrives.
+        """
         world = self._bus.world
         epoch = world.epoch(self.actor)
         if epoch != self._epoch and not self._follow(epoch):
@@ -122,7 +125,7 @@ class Edge:
             self._hurried = False
         if len(self._outbox) > 64:
             self._acknowledged()
-        return bool(self._dirty or self._trades)
+        return False
 
     def _send(self, after_ns: int, events: bool, raws: list[bytes], hurried: bool) -> int:
         """Set out, behind what set out before; when it arrives."""

@@ -28,6 +28,7 @@ from engine.edges.simulation.network import MS, Mail, SimulatedBus
 from engine.edges.simulation.plan import BEGIN_NS, MONKEY, SECOND_NS, Injection, Scenario
 from engine.edges.simulation.rest import at_rest, restless
 from engine.edges.simulation.troubles import Troubles
+from engine.exchange.fair_price import FairPrice
 from engine.exchange.wires.simulated import SimulatedWire
 from engine.messages import (
     AnyMessage,
@@ -88,8 +89,9 @@ class World:
         self.lines: dict[int, VenueLine] = {}
         self.troubles = Troubles(self)
         exchanges = {}
+        fair_prices: dict[str, FairPrice] = {}
         for place in range(len(config.venues)):
-            exchange = exchanges[place] = make_exchange(config, place, BEGIN_NS)
+            exchange = exchanges[place] = make_exchange(config, place, BEGIN_NS, fair_prices)
             wires = {OWN_WIRE: SimulatedWire(exchange)}
             front = make_front(config, exchange, BEGIN_NS, wires)
             actor = self.topology.actor(self.topology.of_kind("venue")[place])

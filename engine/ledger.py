@@ -231,11 +231,12 @@ class Ledger(Component):
     def _on_balance(self, seen: BalanceSeen, now_ns: int) -> Outputs:
         """The first word of a venue on an asset opens its account; entries move it from there.
 
-        What was told before the first word is in that word already.
+        What was told before is taken to be in that word already. The first settled word, of which that
+        is sure, puts right what the opening was; only after it does anything count as a drift.
         """
         venue, asset, received_ns = seen.venue, seen.asset, seen.received_ns
         ours = self.accounts.held(venue, asset)
-        if self._statements.opens(venue, asset, seen.total):
+        if self._statements.opens(venue, asset, seen.total, seen.settled):
             self._move(AccountKind.OPENING, venue, asset, seen.total - ours)
             self._equity.opened(asset, seen.total - ours)
             return (self._balance(venue, asset, received_ns),)

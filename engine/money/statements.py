@@ -7,6 +7,7 @@ class StatementsState(msgspec.Struct):
     """The whole state, for a snapshot: units by venue and asset."""
 
     seen: dict[int, dict[str, int]] = {}
+    settled: dict[int, dict[str, None]] = {}
     drifts: dict[int, dict[str, int]] = {}
 
 
@@ -16,12 +17,20 @@ class Statements:
     def __init__(self) -> None:
         self.state = StatementsState()
 
-    def opens(self, venue: int, asset: str, total: int) -> bool:
-        """Keep a venue's word on an asset; whether it is the first."""
+    def opens(self, venue: int, asset: str, total: int, settled: bool) -> bool:
+        """Keep a venue's word on an asset; whether it opens the account.
+
+        The first word does, and the first settled one does again: of an earlier one it is not known
+        which of the fills told around it are in it.
+        """
         seen = self.state.seen.setdefault(venue, {})
-        first = asset not in seen
+        opening = asset not in seen
         seen[asset] = total
-        return first
+        if settled:
+            known = self.state.settled.setdefault(venue, {})
+            opening = opening or asset not in known
+            known[asset] = None
+        return opening
 
     def drift(self, venue: int, asset: str) -> int:
         """The drift of an account, in units; 0 where there is none."""

@@ -54,8 +54,8 @@ def test_a_protocol_that_may_be_named_has_a_handler() -> None:
         ),
         ("heartbeat_ms = 250", "heartbeat_ms = 1", "engine.heartbeat_ms: Expected `int` >= 20"),
         (
-            "[engine]",
-            '[ledger]\ncurrency = "EUR"\n[engine]',
+            'currency = "USDT"',
+            'currency = "EUR"',
             "ledger.currency: no instrument has 'EUR'",
         ),
         ('currency = "USDT"', 'ignored = ["USDT"]', "ledger.ignored: 'USDT' is what"),

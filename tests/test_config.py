@@ -71,6 +71,16 @@ def test_a_protocol_that_may_be_named_has_a_handler() -> None:
         ),
         (
             'currency = "USDT"',
+            'rounding = { XYZ = "0.1" }',
+            "ledger.rounding.XYZ: the decimals of XYZ are not known",
+        ),
+        (
+            'currency = "USDT"',
+            'rounding = { USDT = "99999999999999" }',
+            "ledger.rounding: .* does not fit",
+        ),
+        (
+            'currency = "USDT"',
             'pegs = { USDC = "USDC" }',
             "ledger.pegs.USDC: an asset is worth one of itself",
         ),

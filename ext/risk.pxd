@@ -34,6 +34,7 @@ cdef struct Pace:            # of messages: a bucket that holds `burst` and drip
 cdef struct Market:          # an instrument
     int32_t venue, base, quote, state
     int32_t orders, orders_max, unknown
+    int32_t was_live
     int32_t checks_balance   # no: a contract, whose base is never held
     int64_t base_units, quote_units          # of a lot; of a tick and lot
     int64_t lots_min, lots_max, ticks_min, ticks_max

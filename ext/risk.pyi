@@ -5,7 +5,7 @@ units of an asset, exposures units of one currency; a mark is currency units a u
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from typing_extensions import Buffer
 
@@ -14,7 +14,8 @@ FLATTENING: Final = 1
 HEDGE: Final = 2
 OWED: Final = 4
 GUARD: Final = 8
-NO_LIMIT: Final = 9223372036854775807
+NO_LIMIT: Final[int]
+"""What a limit is where there is none."""
 LEGS: Final = 16
 """How many legs a group may have."""
 REASONS: Final[dict[str, int]]
@@ -22,14 +23,21 @@ REASONS: Final[dict[str, int]]
 WISH: Final[list[tuple[str, str]]]
 """The fields of `check_rows`, for numpy.dtype."""
 
-Leg = tuple[str, int, int, int, int, int, int, int, int, int, int, str]
+Leg: TypeAlias = tuple[str, int, int, int, int, int, int, int, int, int, int, str]
 """name, bot, group, leg, venue, instrument, side, ticks, lots, expires_ns, flags, parent."""
 
 def key_of(text: str) -> int:
     """The 64-bit key under which a name is remembered; the same in each process."""
 
 def content_of(
-    bot: int, group: int, leg: int, instrument: int, side: int, ticks: int, lots: int, parent: str = ""
+    bot: int,
+    group: int,
+    leg: int,
+    instrument: int,
+    side: int,
+    ticks: int,
+    lots: int,
+    parent: str = "",
 ) -> int:
     """The 64-bit key of what an order is apart from its name."""
 
@@ -46,7 +54,13 @@ class RiskKernel:
     draining: bool
 
     def __init__(
-        self, instruments: int, assets: int, venues: int, clusters: int = 0, *, remembered: int = 65536
+        self,
+        instruments: int,
+        assets: int,
+        venues: int,
+        clusters: int = 0,
+        *,
+        remembered: int = 65536,
     ) -> None: ...
     def __len__(self) -> int:
         """Orders that are not final."""
@@ -175,10 +189,12 @@ class RiskKernel:
         """total, reserved and traded units where the venue's total is known."""
     def market(self, number: int) -> tuple[int, int, int, int]:
         """state, bid, ask, received_ns."""
+    def knows(self, name: str) -> bool:
+        """Whether an order bore this name, among those remembered."""
     def unknown(self) -> int:
         """Orders that are UNKNOWN."""
     def books(self) -> tuple[int, int]:
-        """Markets that were heard of, and how many of them are LIVE."""
+        """Markets that were ever LIVE, and how many are."""
     def exposures(
         self,
     ) -> tuple[int, int, int, tuple[int, ...], tuple[tuple[int, int], ...]]:

@@ -279,16 +279,17 @@ cdef class RiskKernel:
         self.share_max = value
 
     cdef int _room_for_bot(self, int number) except -1:
-        cdef BotLimits* room
+        return 0 if number < self.bot_count else self._make_bots(number + 16)
+
+    cdef int _make_bots(self, int count) except -1:
         cdef int i
-        if number >= self.bot_count:
-            room = <BotLimits*>realloc(self.bots, (number + 16) * sizeof(BotLimits))
-            if room is NULL:
-                raise MemoryError("no memory for a bot")
-            self.bots = room
-            for i in range(self.bot_count, number + 16):
-                room[i] = self.any_bot
-            self.bot_count = number + 16
+        cdef BotLimits* room = <BotLimits*>realloc(self.bots, count * sizeof(BotLimits))
+        if room is NULL:
+            raise MemoryError("no memory for a bot")
+        self.bots = room
+        for i in range(self.bot_count, count):
+            room[i] = self.any_bot
+        self.bot_count = count
         return 0
 
     # --- what the markets and accounts are ------------------------------------------------------------
@@ -301,6 +302,7 @@ cdef class RiskKernel:
             market.received_ns = received_ns
             return
         market.state, market.bid, market.ask, market.received_ns = state, bid, ask, received_ns
+        market.was_live |= state == BOOK_LIVE
         quote = self.assets[market.quote].mark
         if state == BOOK_LIVE and bid > 0 and ask > 0 and quote > 0:
             self._mark(market.base, quote * (0.5 * (<double>bid + <double>ask) * market.quote_units)
@@ -910,6 +912,10 @@ cdef class RiskKernel:
         cdef Market* here = &self.markets[self._at(number, self.market_count, "instrument")]
         return here.state, here.bid, here.ask, here.received_ns
 
+    def knows(self, str name):
+        """See risk.pyi."""
+        return knows_name(&self.recent, hashed(name, 0xCBF29CE484222325ULL))
+
     def unknown(self):
         """See risk.pyi."""
         cdef int i
@@ -922,7 +928,7 @@ cdef class RiskKernel:
         """See risk.pyi."""
         cdef int i, seen = 0, live = 0
         for i in range(self.market_count):
-            seen += self.markets[i].state != 0
+            seen += self.markets[i].was_live
             live += self.markets[i].state == BOOK_LIVE
         return seen, live
 
@@ -978,7 +984,8 @@ cdef class RiskKernel:
         for i in range(self.market_count):
             market = &self.markets[i]
             out.extend((market.state, market.bid, market.ask, market.received_ns, market.own_bid,
-                        market.own_ask, market.bids, market.asks, market.orders, market.unknown))
+                        market.own_ask, market.bids, market.asks, market.orders, market.unknown,
+                        market.was_live))
         for i in range(self.asset_count):
             out.extend((self.assets[i].position, self.assets[i].buys, self.assets[i].sells,
                         bits_of(self.assets[i].mark)))
@@ -1029,7 +1036,7 @@ cdef class RiskKernel:
             market = &self.markets[i]
             market.state, market.bid, market.ask, market.received_ns = take(), take(), take(), take()
             market.own_bid, market.own_ask, market.bids, market.asks = take(), take(), take(), take()
-            market.orders, market.unknown = take(), take()
+            market.orders, market.unknown, market.was_live = take(), take(), take()
         for i in range(self.asset_count):
             self.assets[i].position, self.assets[i].buys, self.assets[i].sells = take(), take(), take()
             self.assets[i].mark = double_of(take())
@@ -1037,8 +1044,8 @@ cdef class RiskKernel:
             self.venues[i].pace.full_ns, self.venues[i].orders = take(), take()
             self.venues[i].reconciled = take()
         count = take()
-        if count:
-            self._room_for_bot(count - 1)
+        if count > self.bot_count:
+            self._make_bots(count)
         for i in range(count):
             bot = &self.bots[i]
             bot.pace.full_ns, bot.orders = take(), take()

@@ -75,6 +75,16 @@ def _confirm(config: Config, understood: bool) -> None:
         raise Refused("not confirmed; nothing was started")
 
 
+def _check_strategies(config: Config) -> None:
+    """Classes of the user's own are found before anything is started."""
+    from engine.assembly import topology_of
+
+    try:
+        topology_of(config)
+    except ConfigError as error:
+        raise Refused(str(error)) from error
+
+
 def _check_machine(config: Config, cluster: bool) -> None:
     exchanges = dict.fromkeys(venue.exchange for venue in config.venues if venue.kind == "watch")
     exchanges.pop("", None)
@@ -113,6 +123,7 @@ def run(
     seconds = parse_duration(duration) if duration else None
     if runtime not in ("cluster", "solo"):
         raise Refused(f"--runtime {runtime}: cluster or solo is expected")
+    _check_strategies(parsed)
     _check_machine(parsed, runtime == "cluster")
     again = resumes(parsed, resume)
     if runtime == "solo":
@@ -160,6 +171,7 @@ def backtest(
     from engine.edges.backtesting import run_backtest
 
     parsed, _ = _load(config)
+    _check_strategies(parsed)
     raise typer.Exit(run_backtest(parsed, parse_duration(duration)))
 
 
@@ -298,6 +310,7 @@ def _current(state_dir: str) -> CurrentRun:
 
 def main() -> None:
     """Run a command; what is refused is one line and exit code 2."""
+    sys.path.append(os.getcwd())  # strategies of one's own are found where the command is given
     try:
         app()
     except Refused as refusal:

@@ -104,11 +104,15 @@ class ScannerConfig(Strict, frozen=True):
     stale_ms: Milliseconds = 2000
 
 
+BOT_KINDS = ("arbitrage",)
+CLASS_PATH = r"^[A-Za-z_]\w*([.][A-Za-z_]\w*)*(:[A-Za-z_]\w*)?$"
+
+
 class BotConfig(Strict, frozen=True):
-    """A bot."""
+    """A bot: `kind` is one of ours, or a strategy class of yours as 'package.module:Class'."""
 
     name: Name
-    kind: Literal["arbitrage"] = "arbitrage"
+    kind: Annotated[str, Meta(pattern=CLASS_PATH, max_length=200)] = "arbitrage"
     symbols: tuple[str, ...] = ()
     cooldown_ms: Annotated[int, Meta(ge=0, le=600_000)] = 100
     order_ttl_ms: Milliseconds = 250
@@ -247,6 +251,12 @@ def _check(config: Config, source: str) -> None:
         for place, name in enumerate(names):
             if name in names[:place]:
                 fail(f"{path}[{place}].name", f"{name!r} is there twice")
+    for place, bot in enumerate(config.bots):
+        if ":" not in bot.kind and bot.kind not in BOT_KINDS:
+            known = ", ".join(BOT_KINDS)
+            fail(
+                f"bots[{place}].kind", f"{bot.kind!r} is neither {known} nor 'package.module:Class'"
+            )
     _check_mode(config, fail)
     for place, venue in enumerate(config.venues):
         if (venue.kind == "replay") != bool(venue.path):

@@ -233,7 +233,7 @@ class Trading(Protocol):
 
     `has_deadline` declares that the venue itself refuses an order after its deadline, so that 'not
     found' becomes evidence. `fills_numbered` declares that fills bear numbers without a hole;
-    `fills_of_account` that they are asked for all instruments at once, -1 (numbered ones always are).
+    `fills_by_account` that they are asked for all instruments at once, -1 (numbered ones always are).
     `private_stream` declares that orders and fills are told without being asked for; else the
     gateway asks every so often. `shared_line` declares that they come on the connection that
     brings the market data: its handler passes them on (`AccountNews`), and requests leave there.
@@ -243,7 +243,7 @@ class Trading(Protocol):
     budgets: tuple[Budget, ...]
     has_deadline: bool
     fills_numbered: bool
-    fills_of_account: bool
+    fills_by_account: bool
     private_stream: bool
     shared_line: bool
 

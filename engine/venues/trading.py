@@ -35,6 +35,7 @@ class Request(NamedTuple):
 
     An `answered` one gets a number and an `Answer`; another is a frame of the venue's connection
     whose effect the stream tells by client order id. `weights` are by name of the budget.
+    `deadline_ns` is the deadline that it carries, which may be later than was asked for.
     """
 
     kind: CallKind
@@ -43,6 +44,7 @@ class Request(NamedTuple):
     weights: tuple[tuple[str, int], ...] = ()
     client_order_id: str = ""
     instrument: int = -1
+    deadline_ns: int = 0
 
 
 class OrderRef(NamedTuple):
@@ -174,8 +176,18 @@ class CallFailed(NamedTuple):
     venue_down: bool = False
 
 
+class AskMore(NamedTuple):
+    """The answer goes on in that of another request, which is part of the same call."""
+
+    request: Request
+
+
 class StreamReady(NamedTuple):
     """The private stream tells of everything from here on."""
+
+
+class StreamGap(NamedTuple):
+    """The private stream's numbers have a hole: something was not told."""
 
 
 PrivateNews = (
@@ -190,7 +202,9 @@ PrivateNews = (
     | UsageSeen
     | BannedSeen
     | CallFailed
+    | AskMore
     | StreamReady
+    | StreamGap
 )
 
 
@@ -198,7 +212,8 @@ class Trading(Protocol):
     """One exchange's private protocol.
 
     `has_deadline` declares that the venue itself refuses an order after its deadline, so that 'not
-    found' becomes evidence. `fills_numbered` declares that fills bear numbers without a hole.
+    found' becomes evidence. `fills_numbered` declares that fills bear numbers without a hole, and
+    `fills_by_account` that they are asked for all instruments at once (`fills` of instrument -1).
     `private_stream` declares that orders and fills are told without being asked for; else the
     gateway asks every so often. `shared_line` declares that they come on the connection that
     brings the market data, by its handler.
@@ -208,6 +223,7 @@ class Trading(Protocol):
     budgets: tuple[Budget, ...]
     has_deadline: bool
     fills_numbered: bool
+    fills_by_account: bool
     private_stream: bool
     shared_line: bool
 

@@ -53,6 +53,7 @@ class Request(NamedTuple):
 
     An `answered` one gets a number and an `Answer`; another is a frame of the venue's connection
     whose effect the stream tells by client order id. `weights` are by name of the budget.
+    `deadline_ns` is the deadline that it carries, which may be later than was asked for.
     """
 
     kind: CallKind
@@ -61,6 +62,7 @@ class Request(NamedTuple):
     weights: tuple[tuple[str, int], ...] = ()
     client_order_id: str = ""
     instrument: int = -1
+    deadline_ns: int = 0
 
 
 class OrderRef(NamedTuple):
@@ -200,6 +202,12 @@ class CallFailed(NamedTuple):
     kind: CallKind = CallKind.CREATE
 
 
+class AskMore(NamedTuple):
+    """The answer goes on in that of another request, which is part of the same call."""
+
+    request: Request
+
+
 class StreamReady(NamedTuple):
     """The private stream tells of everything from here on."""
 
@@ -209,6 +217,10 @@ class CallAnswered(NamedTuple):
 
     call: int
     news: tuple["PrivateNews", ...]
+
+
+class StreamGap(NamedTuple):
+    """The private stream's numbers have a hole: something was not told."""
 
 
 PrivateNews = (
@@ -223,8 +235,10 @@ PrivateNews = (
     | UsageSeen
     | BannedSeen
     | CallFailed
+    | AskMore
     | StreamReady
     | CallAnswered
+    | StreamGap
 )
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from engine.component import Component
 from engine.edges.directory import ActorState, Counter, Directory, KillSwitchPage, Stage
-from engine.edges.gate import Gate
+from engine.edges.gate import Gate, refused_request
 from engine.edges.journal import SEGMENT_SPARE, JournalError, Segment, SegmentStart, prune
 from engine.edges.recovery import recover
 from engine.engine_config import EngineConfig
@@ -34,7 +34,6 @@ from engine.messages import (
     MessageError,
     OrderRequest,
     Reason,
-    RequestRefused,
     SetTimer,
     Started,
     decode,
@@ -320,9 +319,7 @@ class ActorLoop:
         elif isinstance(effect, OrderRequest):
             reason = self.gate.pass_order(effect)
             if reason is not Reason.NONE:
-                name, received_ns = effect.client_order_id, effect.received_ns
-                number = self.next_shell_sequence()
-                self._own.append(RequestRefused(0, number, received_ns, effect.venue, name, reason))
+                self._own.append(refused_request(effect, reason, self.next_shell_sequence()))
         elif self.gate.gateway is not None:
             self.gate.gateway.perform(effect)
 

@@ -1,8 +1,8 @@
 """Binance spot, traded on natively: REST for what we ask, the WebSocket API's user data stream for news.
 
 The timestamp of a request is the venue's time as the gateway knows it, and the window reaches to the
-deadline, so Binance itself refuses a late order. It has no GTD: such an order rests until the engine
-cancels it. Trades are numbered by symbol, so a trade's id is 'BTCUSDT-123'. Sources:
+deadline, so Binance itself refuses a late order. Trades are numbered by symbol, so a trade's id is
+'BTCUSDT-123'. Sources:
 https://developers.binance.com/docs/binance-spot-api-docs/rest-api/trading-endpoints,
 .../account-endpoints and .../websocket-api/user-data-stream-requests
 """
@@ -15,7 +15,6 @@ import msgspec
 from engine.instruments import Instrument
 from engine.messages import (
     BUY,
-    SELL,
     Answer,
     CallKind,
     OrderIntent,
@@ -23,29 +22,25 @@ from engine.messages import (
     TimeInForce,
 )
 from engine.venues import binance_words as words
-from engine.venues.binance_words import MS, NO_SUCH_ORDER, NOT_CANCELLED, OrderAnswer, TradeAnswer
+from engine.venues.binance_account import BinanceAccount
+from engine.venues.binance_words import MS, NO_SUCH_ORDER, NOT_CANCELLED, TradeAnswer
 from engine.venues.handler import UNREADABLE, Malformed
-from engine.venues.holdings import Holdings, lots_seen, ticks_seen
+from engine.venues.holdings import Holdings
 from engine.venues.native_calls import NativeCall, NativeFrame, Params, call_of, encode
 from engine.venues.trading import (
-    BalancesSeen,
     BannedSeen,
     Budget,
     CallFailed,
-    ClockSeen,
     Effect,
-    FillSeen,
     FillsSeen,
     IdRules,
-    OpenOrdersSeen,
     OrderMissing,
     OrderRef,
-    OrderSeen,
     PrivateNews,
     Request,
     StreamGap,
     StreamReady,
-    TransferSeen,
+    Unsupported,
     UsageSeen,
 )
 
@@ -66,7 +61,6 @@ USAGE: Final = {
 TOO_MANY, BANNED = 429, 418
 BAN_S: Final = 120  # where it is not said how long
 OK: Final = 200
-SIDES: Final = {"BUY": BUY, "SELL": SELL}
 ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.:/_-"
 
 
@@ -77,13 +71,7 @@ class _State(msgspec.Struct, array_like=True):
     ready: bool = False
 
 
-_ORDER = msgspec.json.Decoder(OrderAnswer)
-_ORDERS = msgspec.json.Decoder(list[OrderAnswer])
-_CANCELLED = msgspec.json.Decoder(list[msgspec.Raw])
-_LISTED = msgspec.json.Decoder(words.ListPart).decode
 _TRADES = msgspec.json.Decoder(list[TradeAnswer])
-_ACCOUNT = msgspec.json.Decoder(words.AccountAnswer)
-_TIME = msgspec.json.Decoder(words.TimeAnswer)
 _FRAME = msgspec.json.Decoder(words.StreamFrame)
 
 
@@ -112,15 +100,15 @@ class BinanceTrading:
     ) -> None:
         self._ours = Holdings(instruments, natives, decimals)
         self._state = _State()
-        self._read: dict[CallKind, Callable[[Request, bytes], list[PrivateNews]]] = {
-            CallKind.CREATE: self._placed,
-            CallKind.CANCEL: self._order,
-            CallKind.QUERY: self._order,
-            CallKind.CANCEL_ALL: self._all_cancelled,
-            CallKind.OPEN_ORDERS: self._open_orders,
-            CallKind.FILLS: self._fills,
-            CallKind.BALANCES: self._account,
-            CallKind.CLOCK: self._clock,
+        account = self._account = BinanceAccount(self._ours)
+        self._read: dict[CallKind, Callable[[str, bytes], list[PrivateNews]]] = {
+            CallKind.CREATE: account.placed,
+            CallKind.CANCEL: account.order,
+            CallKind.QUERY: account.order,
+            CallKind.CANCEL_ALL: account.all_cancelled,
+            CallKind.OPEN_ORDERS: account.open_orders,
+            CallKind.BALANCES: account.balances,
+            CallKind.CLOCK: account.clock,
         }
 
     # --- the stream -------------------------------------------------------------------------------
@@ -143,15 +131,16 @@ class BinanceTrading:
     # --- requests ---------------------------------------------------------------------------------
 
     def create(self, intent: OrderIntent, venue_ns: int, deadline_ns: int) -> Request:
-        """See `Trading`; a post-only order is a LIMIT_MAKER, one until a date rests."""
+        """See `Trading`; a post-only order is a LIMIT_MAKER. There is no GTD."""
+        force = intent.time_in_force
+        if force is TimeInForce.GTD or (intent.post_only and force is not TimeInForce.GTC):
+            raise Unsupported(f"Binance has no {force.name}{' post-only' * intent.post_only} order")
         instrument = self._ours.by_id[intent.instrument]
         sent_ms = venue_ns // MS
         window_ms = min(max(1, deadline_ns // MS - sent_ms), WINDOW_MAX_MS)
-        rests = intent.time_in_force in (TimeInForce.GTC, TimeInForce.GTD)
         kind: Params = (("type", "LIMIT_MAKER"),)
         if not intent.post_only:
-            force = "GTC" if rests else intent.time_in_force.name
-            kind = (("type", "LIMIT"), ("timeInForce", force))
+            kind = (("type", "LIMIT"), ("timeInForce", force.name))
         params: Params = (
             ("symbol", self._ours.natives[instrument.id]),
             ("side", "BUY" if intent.side == BUY else "SELL"),
@@ -248,14 +237,14 @@ class BinanceTrading:
 
     def answered(self, request: Request, answer: Answer) -> Sequence[PrivateNews]:
         """See `Trading`."""
-        if not answer.status:
-            effect = Effect.NONE if answer.failure == "unsent" else Effect.POSSIBLE
-            return [CallFailed(effect, Reason.NOT_CONNECTED, answer.failure, venue_down=True)]
         usage = list(_usage(answer))
         if answer.status != OK:
             return [*usage, *self._failed(request, answer)]
         try:
-            return [*usage, *self._read[request.kind](request, answer.payload)]
+            if request.kind is CallKind.FILLS:
+                return [*usage, self._fills(request, _TRADES.decode(answer.payload))]
+            read = self._read[request.kind]
+            return [*usage, *read(request.client_order_id, answer.payload)]
         except (*UNREADABLE, KeyError) as error:
             raise Malformed(f"{request.kind.name}: {error}") from error
 
@@ -263,7 +252,7 @@ class BinanceTrading:
         error = words.error_in(answer.payload)
         code = 0 if error is None else error.code
         if request.kind is CallKind.QUERY and code == NO_SUCH_ORDER:
-            yield OrderMissing(request.client_order_id, _asked_ns(request))
+            yield OrderMissing(request.client_order_id, 0)
             return
         if request.kind is CallKind.CANCEL_ALL and code == NOT_CANCELLED:
             return  # there was none
@@ -276,66 +265,10 @@ class BinanceTrading:
             return
         yield words.failure(answer.status, error)
 
-    def _placed(self, request: Request, payload: bytes) -> list[PrivateNews]:
-        """An order with the fills that it made at once, as a taker."""
-        answer = _ORDER.decode(payload)
-        instrument = self._ours.by_native[answer.symbol]
-        at_ns = answer.transactTime * MS
-        fills: list[PrivateNews] = [
-            FillSeen(
-                request.client_order_id,
-                str(answer.orderId),
-                instrument.id,
-                SIDES[answer.side],
-                instrument.price_to_ticks(part.price),
-                instrument.quantity_to_lots(part.qty),
-                self._ours.fee(part.commission, part.commissionAsset),
-                part.commissionAsset,
-                f"{answer.symbol}-{part.tradeId}",
-                False,
-                at_ns,
-            )
-            for part in answer.fills
-        ]
-        return [*fills, self._seen(answer, request.client_order_id)]
-
-    def _order(self, request: Request, payload: bytes) -> list[PrivateNews]:
-        answer = _ORDER.decode(payload)
-        return [self._seen(answer, request.client_order_id)]
-
-    def _seen(self, order: OrderAnswer, client_order_id: str = "") -> OrderSeen:
-        """A cancelled order bears the cancel's id, and its own beside it."""
-        name = client_order_id or order.origClientOrderId or order.clientOrderId
-        instrument = self._ours.by_native.get(order.symbol)
-        ticks, lots, filled = 0, 0, 0
-        if instrument is not None:
-            ticks, lots = ticks_seen(instrument, order.price), lots_seen(instrument, order.origQty)
-            filled = lots_seen(instrument, order.executedQty)
-        return OrderSeen(
-            name,
-            str(order.orderId),
-            -1 if instrument is None else instrument.id,
-            SIDES[order.side],
-            ticks,
-            lots,
-            filled,
-            words.STATES[order.status],
-            words.REASONS.get(order.status, Reason.NONE),
-            max(order.transactTime, order.updateTime) * MS,
-        )
-
-    def _all_cancelled(self, request: Request, payload: bytes) -> list[PrivateNews]:
-        rows = [row for row in _CANCELLED.decode(payload) if not _LISTED(row).contingencyType]
-        return [self._seen(_ORDER.decode(row)) for row in rows]
-
-    def _open_orders(self, request: Request, payload: bytes) -> list[PrivateNews]:
-        orders = tuple(self._seen(order) for order in _ORDERS.decode(payload))
-        return [OpenOrdersSeen(orders, True, _asked_ns(request))]
-
-    def _fills(self, request: Request, payload: bytes) -> list[PrivateNews]:
-        rows = _TRADES.decode(payload)
-        asked_ns = _asked_ns(request)
+    def _fills(self, request: Request, rows: list[TradeAnswer]) -> FillsSeen:
+        """Fills, and how to ask for those that follow: by number, or those of the next day."""
         params = dict(call_of(request.payload).params)
+        asked_ns = int(params["timestamp"]) * MS
         symbol: Params = (("symbol", params["symbol"]),)
         end_ms = int(params.get("endTime", 0))
         more = None
@@ -345,38 +278,9 @@ class BinanceTrading:
             more = self._trades(following, asked_ns, request.instrument)
         elif end_ms:
             more = self.fills(request.instrument, (end_ms + OVERLAP_MS) * MS, 0, asked_ns)
-        through_ns = asked_ns if more is None else (rows[-1].time if rows else end_ms) * MS
-        fills = tuple(self._fill(row) for row in rows)
-        return [FillsSeen(request.instrument, fills, through_ns, more)]
-
-    def _fill(self, row: TradeAnswer) -> FillSeen:
-        instrument = self._ours.by_native[row.symbol]
-        return FillSeen(
-            "",
-            str(row.orderId),
-            instrument.id,
-            BUY if row.isBuyer else SELL,
-            instrument.price_to_ticks(row.price),
-            instrument.quantity_to_lots(row.qty),
-            self._ours.fee(row.commission, row.commissionAsset),
-            row.commissionAsset,
-            f"{row.symbol}-{row.id}",
-            row.isMaker,
-            row.time * MS,
-        )
-
-    def _account(self, request: Request, payload: bytes) -> list[PrivateNews]:
-        answer = _ACCOUNT.decode(payload)
-        held = {row.asset: row for row in answer.balances}
-        rows = []
-        for asset in self._ours.assets:
-            row = held.get(asset, words.BalanceAnswer(asset, "0", "0"))
-            free = self._ours.held(asset, row.free)
-            rows.append((asset, free + self._ours.held(asset, row.locked), free))
-        return [BalancesSeen(tuple(rows), answer.updateTime * MS)]
-
-    def _clock(self, request: Request, payload: bytes) -> list[PrivateNews]:
-        return [ClockSeen(_TIME.decode(payload).serverTime * MS)]
+        through_ns = 0 if more is None else (rows[-1].time if rows else end_ms) * MS
+        fills = tuple(self._account.fill(row) for row in rows)
+        return FillsSeen(request.instrument, fills, through_ns, more)
 
     # --- what the stream says -----------------------------------------------------------------------
 
@@ -385,7 +289,10 @@ class BinanceTrading:
         try:
             frame = _FRAME.decode(payload)
             if frame.event is not None:
-                return self._event(frame.event)
+                if frame.event.e == "eventStreamTerminated":
+                    self._state = _State(max(1, self._state.asked_ns))
+                    return [StreamGap()]
+                return self._account.event(frame.event)
         except (*UNREADABLE, KeyError) as error:
             raise Malformed(str(error)) from error
         if frame.id != SUBSCRIBE:
@@ -396,53 +303,6 @@ class BinanceTrading:
             return [StreamReady()]
         return [words.failure(frame.status, refusal)]
 
-    def _event(self, event: words.Event) -> list[PrivateNews]:
-        match event.e:
-            case "executionReport":
-                return self._report(event)
-            case "outboundAccountPosition":
-                rows = []
-                for row in event.B:
-                    if row.a in self._ours.assets:
-                        free = self._ours.held(row.a, row.f)
-                        rows.append((row.a, free + self._ours.held(row.a, row.l), free))
-                return [BalancesSeen(tuple(rows), event.u * MS)]
-            case "balanceUpdate":
-                if event.a not in self._ours.assets:
-                    return []
-                amount = self._ours.held(event.a, event.d)
-                name = f"{event.a}-{event.T}-{event.d}"
-                kind = "deposit" if amount > 0 else "withdrawal"
-                return [TransferSeen(event.a, amount, name, kind, event.T * MS)]
-            case "eventStreamTerminated":
-                self._state = _State(max(1, self._state.asked_ns))
-                return [StreamGap()]
-        return []
-
-    def _report(self, event: words.Event) -> list[PrivateNews]:
-        order = OrderAnswer(
-            event.s, event.i, event.p, event.q, event.z, event.X, event.S, event.c, event.C, event.T
-        )
-        seen = self._seen(order)
-        instrument = self._ours.by_native.get(event.s)
-        if event.x != "TRADE" or instrument is None:
-            return [seen]
-        fee_asset = event.N or instrument.quote
-        fill = FillSeen(
-            seen.client_order_id,
-            seen.venue_order_id,
-            instrument.id,
-            seen.side,
-            instrument.price_to_ticks(event.L),
-            instrument.quantity_to_lots(event.l),
-            self._ours.fee(event.n or "0", fee_asset),
-            fee_asset,
-            f"{event.s}-{event.t}",
-            event.m,
-            event.T * MS,
-        )
-        return [fill, seen]
-
     # --- snapshot -----------------------------------------------------------------------------------
 
     def snapshot(self) -> bytes:
@@ -452,11 +312,6 @@ class BinanceTrading:
     def restore(self, data: bytes) -> None:
         """See `Trading`."""
         self._state = msgspec.msgpack.decode(data, type=_State)
-
-
-def _asked_ns(request: Request) -> int:
-    """When a request was made, by the venue's clock as we knew it."""
-    return int(dict(call_of(request.payload).params)["timestamp"]) * MS
 
 
 def _usage(answer: Answer) -> Iterator[UsageSeen]:

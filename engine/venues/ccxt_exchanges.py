@@ -8,8 +8,11 @@ default: it is polled, slowly, under ids that all venues take.
 
 from typing import NamedTuple
 
-from engine.venues.trading import IdForm, IdRules
+from engine.messages import CallKind
+from engine.venues.trading import Budget, IdForm, IdRules
 
+SECOND_NS = 1_000_000_000
+BINANCES = frozenset("binance binanceus binanceusdm binancecoinm".split())
 _DIGITS = "0123456789"
 _LOWER = "abcdefghijklmnopqrstuvwxyz"
 _LETTERS = _DIGITS + _LOWER + _LOWER.upper()
@@ -162,7 +165,7 @@ _GATE = IdRules(
 _UUID = _HEX + "-"
 
 IDS: dict[str, IdRules] = {
-    **dict.fromkeys("binance binancecoinm binanceus binanceusdm".split(), _BINANCE),
+    **dict.fromkeys(BINANCES, _BINANCE),
     **dict.fromkeys("bybit bybiteu bybitid".split(), _BYBIT),
     **dict.fromkeys("okx myokx okxus".split(), _OKX),
     **dict.fromkeys("kucoin kucoinfutures".split(), _KUCOIN),
@@ -194,3 +197,42 @@ def exchange_of(exchange: str) -> Exchange:
     if why is not None:
         raise ValueError(f"no trading on {exchange} through ccxt: {why}")
     return EXCHANGES.get(exchange, Exchange())
+
+
+def budgets_of(exchange: str, interval_ms: int) -> tuple[Budget, ...]:
+    """The venue's own where they are known, else ccxt's pace."""
+    if exchange in BINANCES:
+        return (
+            Budget("weight", 6000, 60 * SECOND_NS),
+            Budget("orders-10s", 100, 10 * SECOND_NS, per_host=False),
+        )
+    if exchange == "kraken":
+        return (
+            Budget("counter", 15, 45 * SECOND_NS, per_host=False),
+            Budget("orders", 60, 60 * SECOND_NS, per_host=False),
+        )
+    return (Budget("calls", max(1, 10 * 1000 // interval_ms), 10 * SECOND_NS),)
+
+
+_BINANCE_WEIGHTS = {
+    CallKind.CREATE: 1,
+    CallKind.CANCEL: 1,
+    CallKind.QUERY: 4,
+    CallKind.OPEN_ORDERS: 6,
+    CallKind.FILLS: 20,
+    CallKind.BALANCES: 20,
+    CallKind.TRANSFERS: 2,
+    CallKind.CLOCK: 1,
+}
+_KRAKEN_COUNTS = {CallKind.FILLS: 2, CallKind.TRANSFERS: 2, CallKind.CLOCK: 0}
+
+
+def weights_of(exchange: str, kind: CallKind, calls: int) -> tuple[tuple[str, int], ...]:
+    """What a request of so many calls weighs, by budget."""
+    order = kind in (CallKind.CREATE, CallKind.CANCEL)
+    if exchange in BINANCES:
+        orders = (("orders-10s", 1),) if kind is CallKind.CREATE else ()
+        return (("weight", _BINANCE_WEIGHTS.get(kind, 10) * calls), *orders)
+    if exchange == "kraken":
+        return (("orders", 1),) if order else (("counter", _KRAKEN_COUNTS.get(kind, 1) * calls),)
+    return (("calls", calls),)

@@ -24,13 +24,19 @@ from engine.venues.ccxt_calls import (
     Work,
     meaning_of,
 )
-from engine.venues.ccxt_exchanges import DEAD_MAN, exchange_of, ids_of
+from engine.venues.ccxt_exchanges import (
+    BINANCES,
+    DEAD_MAN,
+    budgets_of,
+    exchange_of,
+    ids_of,
+    weights_of,
+)
 from engine.venues.handler import UNREADABLE, Malformed
 from engine.venues.holdings import Holdings
 from engine.venues.trading import (
     AskMore,
     BannedSeen,
-    Budget,
     CallFailed,
     ClockSeen,
     Effect,
@@ -61,7 +67,6 @@ BANNED_MS = 60_000
 TOO_MANY, BANNED = 429, 418
 TEXT_MAX = 400
 
-BINANCES = frozenset("binance binanceus binanceusdm binancecoinm".split())
 BY_NAME = BINANCES | frozenset("okx myokx okxus".split())
 """Whose `fetch_order` finds an order by its client order id."""
 NAMED_LISTS = frozenset({"kraken"})
@@ -110,7 +115,7 @@ class CcxtTrading:
         self.has_deadline = exchange in BINANCES or exchange == "kraken"
         self.fills_by_account = exchange == "kraken"
         self.private_stream = known.stream
-        self.budgets = _budgets(exchange, known.interval_ms)
+        self.budgets = budgets_of(exchange, known.interval_ms)
         self._known = known
         self._binance = exchange in BINANCES
         # Kraken's time is cut to the second: on average half of one is missing.
@@ -293,7 +298,7 @@ class CcxtTrading:
         instrument: int = -1,
     ) -> Request:
         work = Work(calls, venue_ns // MS, since_ms)
-        weights = _weights(self.exchange, kind, len(calls))
+        weights = weights_of(self.exchange, kind, len(calls))
         return Request(kind, _encode(work), True, weights, client_order_id, instrument)
 
     # --- news ------------------------------------------------------------------------------------
@@ -416,41 +421,3 @@ class CcxtTrading:
 def no_such_order(exchange: str, failure: str, text: str) -> bool:
     """Whether an exception says that there is no order of the id that was asked for."""
     return failure == "OrderNotFound" or (exchange == "kraken" and "Unknown order" in text)
-
-
-def _budgets(exchange: str, interval_ms: int) -> tuple[Budget, ...]:
-    """The venue's own where they are known, else ccxt's pace."""
-    if exchange in BINANCES:
-        return (
-            Budget("weight", 6000, 60 * SECOND_NS),
-            Budget("orders-10s", 100, 10 * SECOND_NS, per_host=False),
-        )
-    if exchange == "kraken":
-        return (
-            Budget("counter", 15, 45 * SECOND_NS, per_host=False),
-            Budget("orders", 60, 60 * SECOND_NS, per_host=False),
-        )
-    return (Budget("calls", max(1, 10 * SECOND_MS // interval_ms), 10 * SECOND_NS),)
-
-
-_BINANCE_WEIGHTS = {
-    CallKind.CREATE: 1,
-    CallKind.CANCEL: 1,
-    CallKind.QUERY: 4,
-    CallKind.OPEN_ORDERS: 6,
-    CallKind.FILLS: 20,
-    CallKind.BALANCES: 20,
-    CallKind.TRANSFERS: 2,
-    CallKind.CLOCK: 1,
-}
-_KRAKEN_COUNTS = {CallKind.FILLS: 2, CallKind.TRANSFERS: 2, CallKind.CLOCK: 0}
-
-
-def _weights(exchange: str, kind: CallKind, calls: int) -> tuple[tuple[str, int], ...]:
-    order = kind in (CallKind.CREATE, CallKind.CANCEL)
-    if exchange in BINANCES:
-        orders = (("orders-10s", 1),) if kind is CallKind.CREATE else ()
-        return (("weight", _BINANCE_WEIGHTS.get(kind, 10) * calls), *orders)
-    if exchange == "kraken":
-        return (("orders", 1),) if order else (("counter", _KRAKEN_COUNTS.get(kind, 1) * calls),)
-    return (("calls", calls),)

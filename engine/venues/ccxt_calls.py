@@ -1,17 +1,13 @@
-"""Calls of ccxt's unified interface as bytes, what they give, and what ccxt's exceptions prove.
+"""Calls of ccxt's unified interface as bytes, and what they give.
 
 engine/edges/ccxt_private.py runs the calls and encodes what they gave: numbers are decimal strings,
-nothing that the engine does not read is kept. An exception comes back by the name of its class, with
-how many HTTP requests the call had made by then: a class proves that an order was refused only where
-the refusal was of the call's first and only request.
+nothing that the engine does not read is kept. An exception comes back by the name of its class; see
+ccxt_failures.py.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
-
-from engine.messages import Reason
-from engine.venues.trading import Effect
 
 REQUESTS: Final = "requests"
 """The name of the header that says how many HTTP requests a call made; '0': it was refused here."""
@@ -102,86 +98,3 @@ class SeenTransfer(msgspec.Struct, frozen=True):
     status: str | None = None
     timestamp: int | None = None
     fee: SeenFee | None = None
-
-
-class Meaning(NamedTuple):
-    """What an exception says of the request: done or not, why, and what it says of the venue."""
-
-    effect: Effect
-    reason: Reason
-    venue_down: bool = False
-    clock: bool = False
-    limited: bool = False
-
-
-_REFUSED = Meaning(Effect.NONE, Reason.VENUE_REJECTED)
-_UNKNOWN = Meaning(Effect.POSSIBLE, Reason.VENUE_REJECTED)
-_DOWN = Meaning(Effect.POSSIBLE, Reason.VENUE_REJECTED, venue_down=True)
-_LIMITED = Meaning(Effect.NONE, Reason.RATE_LIMITED, limited=True)
-_UNSUPPORTED = Meaning(Effect.NONE, Reason.UNSUPPORTED)
-_BALANCE = Meaning(Effect.NONE, Reason.BALANCE)
-_TWICE = Meaning(Effect.POSSIBLE, Reason.DUPLICATE)
-_LATE = Meaning(Effect.NONE, Reason.EXPIRED)
-
-MEANINGS: dict[str, Meaning] = {
-    **dict.fromkeys(
-        "AuthenticationError PermissionDenied AccountNotEnabled AccountSuspended ArgumentsRequired "
-        "BadRequest BadSymbol OperationRejected NoChange MarginModeAlreadySet MarketClosed "
-        "ManualInteractionNeeded RestrictedLocation InvalidAddress AddressPending InvalidOrder "
-        "OrderNotFound OrderImmediatelyFillable OrderNotFillable ContractUnavailable "
-        "InvalidProxySettings".split(),
-        _REFUSED,
-    ),
-    # An order of that id is there: ours, for an id is never sent twice. Asking will tell.
-    "DuplicateOrderId": _TWICE,
-    "InsufficientFunds": _BALANCE,
-    "NotSupported": _UNSUPPORTED,
-    "RateLimitExceeded": _LIMITED,
-    "DDoSProtection": _LIMITED,
-    "InvalidNonce": Meaning(Effect.NONE, Reason.VENUE_REJECTED, clock=True),
-    **dict.fromkeys(
-        "OperationFailed NetworkError ExchangeNotAvailable OnMaintenance RequestTimeout BadResponse "
-        "NullResponse".split(),
-        _DOWN,
-    ),
-    **dict.fromkeys(
-        "BaseError ExchangeError ChecksumError CancelPending OrderNotCached ExchangeClosedByUser "
-        "UnsubscribeError".split(),
-        _UNKNOWN,
-    ),
-}
-"""By the name of ccxt's class. NONE only where the class itself says that the exchange said no."""
-
-_BINANCE_WORDS = (
-    ("Duplicate order sent", _TWICE),
-    ("-2015", _REFUSED),  # a key that was right before: ccxt takes it for a ban
-    ("-1007", _DOWN),  # the venue's own timeout: it does not know
-    ("-1006", _DOWN),
-)
-_WORDS: dict[str, tuple[tuple[str, Meaning], ...]] = {
-    **dict.fromkeys("binance binanceus binanceusdm binancecoinm".split(), _BINANCE_WORDS),
-    # Kraken says EOrder of what it refused; ccxt knows a part of them.
-    "kraken": (
-        ("EGeneral:Invalid arguments:cl_ord_id", _TWICE),
-        ("EService:Deadline elapsed", _LATE),
-        ("EOrder:Insufficient funds", _BALANCE),
-        ("EOrder:Rate limit exceeded", _LIMITED),
-        ("EOrder:", _REFUSED),
-        ("EGeneral:Invalid arguments", _REFUSED),
-        ("EService:Market in", _REFUSED),
-    ),
-}
-
-
-def meaning_of(exchange: str, failure: str, text: str, requests: int) -> Meaning:
-    """What an exception proves; `requests` are those that its call had made by then."""
-    found = MEANINGS.get(failure, _UNKNOWN)
-    for words, meaning in _WORDS.get(exchange, ()):
-        if words in text:
-            found = meaning
-            break
-    if requests == 0:
-        return found._replace(effect=Effect.NONE)  # ccxt itself refused: nothing left
-    if requests > 1 and found.effect is Effect.NONE:
-        return found._replace(effect=Effect.POSSIBLE)
-    return found

@@ -18,11 +18,9 @@ from engine.venues.ccxt_account import CcxtAccount
 from engine.venues.ccxt_calls import (
     BALANCE,
     ORDERS,
-    REQUESTS,
     TRADES,
     Call,
     Work,
-    meaning_of,
 )
 from engine.venues.ccxt_exchanges import (
     BINANCES,
@@ -32,17 +30,16 @@ from engine.venues.ccxt_exchanges import (
     ids_of,
     weights_of,
 )
+from engine.venues.ccxt_failures import failed
 from engine.venues.handler import UNREADABLE, Malformed
 from engine.venues.holdings import Holdings
 from engine.venues.trading import (
     AskMore,
-    BannedSeen,
     CallFailed,
     ClockSeen,
     Effect,
     FillsSeen,
     OpenOrdersSeen,
-    OrderMissing,
     OrderRef,
     PrivateNews,
     Request,
@@ -62,10 +59,6 @@ KRAKEN_SLACK_MS = 1000
 """Kraken takes no deadline nearer than 2 s; its time is known to the second only."""
 PAGE = 20
 """A list of so many may be one page of a longer one, where the exchange's page is not known."""
-LIMITED_MS = 5000
-BANNED_MS = 60_000
-TOO_MANY, BANNED = 429, 418
-TEXT_MAX = 400
 
 BY_NAME = BINANCES | frozenset("okx myokx okxus".split())
 """Whose `fetch_order` finds an order by its client order id."""
@@ -74,8 +67,6 @@ NAMED_LISTS = frozenset({"kraken"})
 PAGES = dict.fromkeys(BINANCES, 500) | {"kraken": 50}
 WHOLE_LISTS = BINANCES | {"kraken"}
 """Who tell every open order at once."""
-COUNTED_NONCES = frozenset({"kraken"})
-"""Whose nonce is a count and no clock."""
 USAGE = {"x-mbx-used-weight-1m": "weight", "x-mbx-order-count-10s": "orders-10s"}
 
 _TIMES = {TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK"}
@@ -311,7 +302,7 @@ class CcxtTrading:
             if (budget := USAGE.get(name)) is not None and value.isdecimal()
         ]
         if answer.failure:
-            return news + self._failed(request, answer)
+            return news + failed(self.exchange, request, answer)
         try:
             results = _RESULTS(answer.payload)
             return news + self._read(request, results)
@@ -373,25 +364,6 @@ class CcxtTrading:
             return FillsSeen(number, fills, 0)
         return FillsSeen(number, fills, last_ms * MS, self._fills(number, last_ms, venue_ns, 0))
 
-    def _failed(self, request: Request, answer: Answer) -> list[PrivateNews]:
-        """What ccxt raised, after an answer or before anything was sent."""
-        headers = dict(answer.headers)
-        text = answer.payload.decode(errors="replace")
-        requests = int(headers.get(REQUESTS, "1"))
-        if request.kind is CallKind.QUERY and no_such_order(self.exchange, answer.failure, text):
-            return [OrderMissing(request.client_order_id, 0)]
-        meaning = meaning_of(self.exchange, answer.failure, text, requests)
-        news: list[PrivateNews] = []
-        if meaning.limited or answer.status in (TOO_MANY, BANNED):
-            wait = headers.get("retry-after", "")
-            banned = answer.status == BANNED or "lockout" in text
-            wait_ms = int(wait) * SECOND_MS if wait.isdecimal() else 0
-            wait_ms = wait_ms or (BANNED_MS if banned else LIMITED_MS)
-            news.append(BannedSeen(wait_ms * MS, banned))
-        clock = meaning.clock and self.exchange not in COUNTED_NONCES
-        down = meaning.venue_down
-        return [*news, CallFailed(meaning.effect, meaning.reason, text[:TEXT_MAX], clock, down)]
-
     def heard(self, payload: bytes) -> Sequence[PrivateNews]:
         """A frame of the edge: orders, own trades or balances, as ccxt.pro has them."""
         try:
@@ -416,8 +388,3 @@ class CcxtTrading:
     def restore(self, data: bytes) -> None:
         """See `Trading.restore`."""
         self._account.restore(data)
-
-
-def no_such_order(exchange: str, failure: str, text: str) -> bool:
-    """Whether an exception says that there is no order of the id that was asked for."""
-    return failure == "OrderNotFound" or (exchange == "kraken" and "Unknown order" in text)

@@ -10,13 +10,17 @@ from typing import Any
 
 
 class Session:
-    """The life of one ccxt.pro client. `connected` is called for each socket that it opens."""
+    """The life of one ccxt.pro client. `connected` is called for each socket that it opens.
+
+    The event of that name is set from the first one on, `heard` from the first message on.
+    """
 
     def __init__(self, client: Any, connected: Callable[[], None]) -> None:
         self.client = client
         self.loop = asyncio.get_running_loop()
-        self.messages = 0
-        self._connected = connected
+        self.connected = asyncio.Event()
+        self.heard = asyncio.Event()
+        self._tell = connected
         self._over: asyncio.Future[tuple[str, bool]] = self.loop.create_future()
         self._handle = client.handle_message
         self._hooks = client.on_connected, client.on_error, client.on_close
@@ -80,7 +84,7 @@ class Session:
 
     def _guarded(self, client: Any, message: Any) -> Any:
         """ccxt.pro stops reading, and says nothing, when this raises."""
-        self.messages += 1
+        self.heard.set()
         try:
             return self._handle(client, message)
         except Exception as error:  # noqa: BLE001 -- ccxt's handlers raise anything; it is told
@@ -90,7 +94,8 @@ class Session:
     def _on_connected(self, client: Any, message: Any = None) -> None:
         self._hooks[0](client, message)
         if not self._over.done():
-            self._connected()
+            self.connected.set()
+            self._tell()
 
     def _on_error(self, client: Any, error: Any) -> None:
         self._hooks[1](client, error)

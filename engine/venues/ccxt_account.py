@@ -6,10 +6,10 @@ kept of every order that is seen (bounded).
 """
 
 from collections.abc import Sequence
+from typing import overload
 
 import msgspec
 
-from engine.instruments import Instrument
 from engine.messages import BUY, SELL, OrderState, Reason
 from engine.orders.identity import read
 from engine.venues.ccxt_calls import SeenBalance, SeenOrder, SeenTrade, SeenTransfer
@@ -27,7 +27,7 @@ from engine.venues.trading import (
 )
 
 MS = 1_000_000
-NAMES_KEPT = 20_000
+ORDERS_KEPT = 20_000
 STATES = {
     "canceled": OrderState.CANCELLED,
     "cancelled": OrderState.CANCELLED,
@@ -38,16 +38,31 @@ STATES = {
 TRADED = frozenset({"trade", "fee"})
 """Kinds of entries of a ledger that fills tell of."""
 REASONS = {OrderState.EXPIRED: Reason.EXPIRED, OrderState.REJECTED: Reason.VENUE_REJECTED}
+OPEN = frozenset({None, "open", "new", "pending", "pending_new", "partially_filled"})
+"""ccxt's own word is 'open'; the others are exchanges', where ccxt passes them on."""
 SIDES = {"buy": BUY, "sell": SELL}
 ENDED = frozenset(
     {OrderState.CANCELLED, OrderState.FILLED, OrderState.EXPIRED, OrderState.REJECTED}
 )
-_NAMES = msgspec.msgpack.Decoder(dict[str, str]).decode
 _ORDER = msgspec.json.Decoder(SeenOrder).decode
 _ORDERS = msgspec.json.Decoder(list[SeenOrder]).decode
 _TRADES = msgspec.json.Decoder(list[SeenTrade]).decode
 _TRANSFERS = msgspec.json.Decoder(list[SeenTransfer]).decode
 _BALANCES = msgspec.json.Decoder(SeenBalance).decode
+
+
+class Known(msgspec.Struct, array_like=True):
+    """What was seen of an order before, for structures that leave it out. `name` is our id of it."""
+
+    name: str
+    instrument: int
+    side: int
+    ticks: int
+    lots: int
+    filled_lots: int
+
+
+_KNOWN = msgspec.msgpack.Decoder(dict[str, Known]).decode
 
 
 class CcxtAccount:
@@ -57,13 +72,14 @@ class CcxtAccount:
         self._exchange = exchange
         self._ours = ours
         self._ids = ids
-        self._names: dict[str, str] = {}  # the exchange's number of an order -> our id
+        self._known: dict[str, Known] = {}  # by the exchange's number of the order
 
     # --- orders ----------------------------------------------------------------------------------
 
     def orders(self, result: msgspec.Raw) -> tuple[OrderSeen, ...]:
-        """Orders of a list; those that say too little of themselves are an error."""
-        return tuple(self._order(order) for order in _ORDERS(result))
+        """Orders of a list; of one without a market that was never seen, nothing can be said."""
+        found = (self._order(order) for order in _ORDERS(result))
+        return tuple(order for order in found if order is not None)
 
     def created(
         self, request: Request, asked: Sequence[str | int | None], result: msgspec.Raw
@@ -77,28 +93,25 @@ class CcxtAccount:
             amount=order.amount or amount,
             price=order.price or price,
         )
-        if order.status in (None, "open") and order.id:
-            self._remember(order.id, request.client_order_id)
         seen = self._order(order, request.client_order_id, request.instrument)
         if order.status is None or (order.status == "closed" and order.filled is None):
-            lots = seen.filled_lots
-            state = OrderState.PARTLY_FILLED if lots else OrderState.ACKNOWLEDGED
+            state = OrderState.PARTLY_FILLED if seen.filled_lots else OrderState.ACKNOWLEDGED
             seen = seen._replace(state=state, reason=Reason.NONE)
         return [seen]
 
     def ended(self, result: msgspec.Raw) -> list[PrivateNews]:
         """The answer to a cancel, where it says how the order ended and what was filled."""
         order = _ORDER(result)
-        if order.filled is None or order.status is None or not order.symbol:
+        if order.filled is None or order.status is None:
             return []
         seen = self._order(order)
-        return [seen] if seen.state in ENDED and seen.client_order_id else []
+        return [seen] if seen and seen.state in ENDED and seen.client_order_id else []
 
     def found(self, request: Request, results: Sequence[msgspec.Raw]) -> list[PrivateNews]:
         """An order that was asked for, alone or in lists; missing where no list has it."""
         name = request.client_order_id
         for result in results:
-            if bytes(result[:1]) != b"[":
+            if bytes(result)[:1] != b"[":
                 return [self._order(_ORDER(result), name, request.instrument)]
             order = self.named(name, self.orders(result))
             if order is not None:
@@ -110,35 +123,45 @@ class CcxtAccount:
         """The order of our id in a list."""
         return next((order for order in orders if order.client_order_id == name), None)
 
-    def _remember(self, venue_order_id: str, name: str) -> None:
-        names = self._names
-        if venue_order_id not in names and len(names) == NAMES_KEPT:
-            del names[next(iter(names))]
-        names[venue_order_id] = name
+    @overload
+    def _order(self, order: SeenOrder, asked: str, asked_of: int) -> OrderSeen: ...
 
-    def _order(self, order: SeenOrder, asked: str = "", asked_of: int = -1) -> OrderSeen:
+    @overload
+    def _order(self, order: SeenOrder) -> OrderSeen | None: ...
+
+    def _order(self, order: SeenOrder, asked: str = "", asked_of: int = -1) -> OrderSeen | None:
         """`asked` and `asked_of` are the id and instrument of the order that was asked for."""
         venue_id = order.id or ""
+        known = self._known.get(venue_id) or Known(asked, asked_of, 0, 0, 0, 0)
         name = read(order.clientOrderId, self._ids) if order.clientOrderId else ""
-        name = asked or name or self._names.get(venue_id, "")
-        if venue_id and name:
-            self._remember(venue_id, name)
+        name = asked or name or known.name
         instrument = self._ours.by_native.get(order.symbol or "")
-        if instrument is None and asked:
-            instrument = self._ours.by_id[asked_of]
+        if instrument is None and order.symbol is None and known.instrument >= 0:
+            instrument = self._ours.by_id[known.instrument]
+        side = SIDES.get(order.side or "", known.side)
         venue_ns = (order.lastUpdateTimestamp or order.timestamp or 0) * MS
-        side = SIDES.get(order.side or "", 0)
         if instrument is None:
+            if order.symbol is None:
+                return None
             state = _state(order.status, 0, 0)
             return OrderSeen(name, venue_id, -1, side, 0, 0, 0, state, Reason.NONE, venue_ns)
-        lots, filled = _lots(instrument, order.amount), _lots(instrument, order.filled)
-        ticks = ticks_seen(instrument, order.price) if order.price else 0
+        ticks = ticks_seen(instrument, order.price) if order.price else known.ticks
+        lots = lots_seen(instrument, order.amount) if order.amount else known.lots
+        filled = lots_seen(instrument, order.filled) if order.filled else known.filled_lots
         if order.status == "closed" and order.filled is None and not asked:
             raise Malformed(f"order {venue_id}: closed, and no word of what was filled")
         state = _state(order.status, lots, filled)
-        reason = REASONS.get(state, Reason.NONE)
-        number = instrument.id
+        reason, number = REASONS.get(state, Reason.NONE), instrument.id
+        if venue_id:
+            self._remember(venue_id, Known(name, number, side, ticks, lots, filled))
         return OrderSeen(name, venue_id, number, side, ticks, lots, filled, state, reason, venue_ns)
+
+    def _remember(self, venue_order_id: str, known: Known) -> None:
+        """Orders that are not seen for long are forgotten first."""
+        orders = self._known
+        if orders.pop(venue_order_id, None) is None and len(orders) == ORDERS_KEPT:
+            del orders[next(iter(orders))]
+        orders[venue_order_id] = known
 
     # --- fills -----------------------------------------------------------------------------------
 
@@ -156,7 +179,8 @@ class CcxtAccount:
             raise Malformed(f"a trade without id, side, price or amount: {trade}")
         venue_id = trade.order or ""
         name = read(trade.clientOrderId, self._ids) if trade.clientOrderId else ""
-        name = name or self._names.get(venue_id, "")
+        if not name and venue_id in self._known:
+            name = self._known[venue_id].name
         fee = trade.fee
         asset = (fee and fee.currency) or instrument.quote
         paid = self._ours.fee(fee.cost, asset) if fee and fee.cost else 0
@@ -215,16 +239,12 @@ class CcxtAccount:
     # --- state -----------------------------------------------------------------------------------
 
     def snapshot(self) -> bytes:
-        """Our ids by the exchange's numbers."""
-        return msgspec.msgpack.encode(self._names)
+        """The orders that were seen."""
+        return msgspec.msgpack.encode(self._known)
 
     def restore(self, data: bytes) -> None:
         """Become what `snapshot` gave."""
-        self._names = _NAMES(data) if data else {}
-
-
-def _lots(instrument: Instrument, amount: str | None) -> int:
-    return lots_seen(instrument, amount) if amount else 0
+        self._known = _KNOWN(data) if data else {}
 
 
 def _state(status: str | None, lots: int, filled: int) -> OrderState:
@@ -233,6 +253,6 @@ def _state(status: str | None, lots: int, filled: int) -> OrderState:
         return OrderState.FILLED if filled >= lots else OrderState.CANCELLED
     if status in STATES:
         return STATES[status]
-    if status not in (None, "open"):
+    if status not in OPEN:
         raise Malformed(f"an order's status {status!r}")
     return OrderState.PARTLY_FILLED if filled else OrderState.ACKNOWLEDGED

@@ -338,7 +338,7 @@ class CcxtTrading:
 
     def _cancelled(self, request: Request, result: msgspec.Raw) -> list[PrivateNews]:
         """What was cancelled; or, of an order that had to be looked up first, its cancel."""
-        if bytes(result[:1]) != b"[":
+        if bytes(result)[:1] != b"[":
             return self._account.ended(result)
         order = self._account.named(request.client_order_id, self._account.orders(result))
         if order is None:

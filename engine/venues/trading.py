@@ -216,6 +216,13 @@ class StreamGap(NamedTuple):
     """The private stream's numbers have a hole: something was not told."""
 
 
+class CallAnswered(NamedTuple):
+    """On a shared line: the answer to the request that bore this number."""
+
+    call: int
+    news: tuple["PrivateNews", ...]
+
+
 PrivateNews = (
     OrderSeen
     | OrderMissing
@@ -231,6 +238,7 @@ PrivateNews = (
     | AskMore
     | StreamReady
     | StreamGap
+    | CallAnswered
 )
 
 
@@ -238,8 +246,8 @@ class Trading(Protocol):
     """One exchange's private protocol.
 
     `has_deadline` declares that the venue itself refuses an order after its deadline, so that 'not
-    found' becomes evidence. `fills_numbered` declares that fills bear numbers without a hole, and
-    `fills_by_account` that they are asked for all instruments at once (`fills` of instrument -1).
+    found' becomes evidence. `fills_numbered` declares that fills bear numbers without a hole;
+    `fills_by_account` that they are asked for all instruments at once, -1 (numbered ones always are).
     `private_stream` declares that orders and fills are told without being asked for; else the
     gateway asks every so often. `shared_line` declares that they come on the connection that
     brings the market data: its handler passes them on (`AccountNews`), and requests leave there.
@@ -310,3 +318,10 @@ class Trading(Protocol):
 
     def restore(self, data: bytes) -> None:
         """Become what `snapshot` gave."""
+
+
+class SharedLineTrading(Trading, Protocol):
+    """One whose requests are frames of the connection that brings the market data."""
+
+    def framed(self, request: Request, call: int) -> bytes:
+        """The frame of a request that bears a number; `CallAnswered` will name it."""

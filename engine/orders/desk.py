@@ -338,7 +338,9 @@ class Desk:
     ) -> Difference:
         """A difference, as a message."""
         stamp = self._stamp()
-        return Difference(self._sender, stamp, 0, self._venue, kind, subject, ours, theirs, repaired)
+        return Difference(
+            self._sender, stamp, 0, self._venue, kind, subject, ours, theirs, repaired
+        )
 
     @staticmethod
     def _remember[Value](

@@ -21,11 +21,11 @@ from engine.venues.trading import (
 from tests import binance_server, kraken_server
 from tests.loopback_only import loopback_only
 from tests.native_desk import SECOND, Account, InProcess, Sockets, intent, keys
-from tests.served_venue import ServedVenue
 
 MS = 1_000_000
 Scene = Callable[[Account], Awaitable[None]]
 MIDDLE = {"binance": 10_000, "kraken": 500_000}
+RICH = {"binance": 1_500, "kraken": 100}
 LOTS = {"binance": 100_000, "kraken": 50_000_000}
 
 
@@ -33,7 +33,7 @@ def play(protocol: str, way: type[Account], scene: Scene) -> None:
     """A scene on a served venue."""
 
     async def run() -> None:
-        venue: ServedVenue[object]
+        venue: binance_server.Venue | kraken_server.Venue
         if protocol == "binance":
             venue, ours = binance_server.Venue(), keys(binance_server.KEY, binance_server.SECRET)
         else:
@@ -190,7 +190,7 @@ def test_refusals_say_why(protocol: str, way: type[Account]) -> None:
         return await account.seen(CallFailed)
 
     async def scene(account: Account) -> None:
-        poor = await refused(account, lots=LOTS[protocol] * 1_500)
+        poor = await refused(account, lots=LOTS[protocol] * RICH[protocol])
         assert (poor.effect, poor.reason) == (Effect.NONE, Reason.BALANCE)
         taking = await refused(account, ticks=ticks + 500, post_only=True)
         assert (taking.effect, taking.reason) == (Effect.NONE, Reason.VENUE_REJECTED)

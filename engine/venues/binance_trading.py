@@ -121,6 +121,10 @@ class BinanceTrading:
         frame = NativeFrame(msgspec.json.encode(body), signed=True)
         return (Request(CallKind.STREAM, encode(frame), answered=False, weights=((WEIGHT, 2),)),)
 
+    def closed(self) -> None:
+        """See `Trading`."""
+        self._state = _State()
+
     def keep_alive(self, venue_ns: int) -> Sequence[Request]:
         """See `Trading`: what subscribes may be lost, and a subscription may end."""
         state = self._state

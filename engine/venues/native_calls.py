@@ -5,14 +5,13 @@ words, without a secret. Whoever sends it - the edge over sockets, a simulation 
 here into the very bytes, signed. A nonce and a token belong to the sender.
 """
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
-from engine.venues.signing import Keys, sign_binance, sign_kraken
+from engine.venues.signing import sign_binance, sign_kraken
 
 Params = tuple[tuple[str, str], ...]
-Protocol = Literal["binance", "kraken"]
 PLAIN: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
 FORM: Final = "application/x-www-form-urlencoded"
 HEADERS_TOLD: Final = (
@@ -22,6 +21,25 @@ HEADERS_TOLD: Final = (
     "x-mbx-order-count-1d",
 )
 """The headers of an answer that say something of limits."""
+
+
+class Secret(Protocol):
+    """A text that has to be asked for."""
+
+    def reveal(self) -> str:
+        """The text."""
+
+
+class Keys(Protocol):
+    """What an account is asked with."""
+
+    @property
+    def key(self) -> Secret:
+        """Whose it is."""
+
+    @property
+    def secret(self) -> Secret:
+        """What is signed with."""
 
 
 class NativeCall(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -118,13 +136,13 @@ def http_call(protocol: str, call: NativeCall, keys: Keys | None, nonce: int) ->
         raise ValueError(f"{call.path} is signed, and there are no keys")
     if protocol == "binance":
         query = form(call.params)
-        signature = sign_binance(keys.secret, query)
+        signature = sign_binance(keys.secret.reveal(), query)
         headers = {"x-mbx-apikey": keys.key.reveal()}
         return HttpCall(call.method, call.path, f"{query}&signature={signature}", headers, b"")
     body = form((("nonce", str(nonce)), *call.params)).encode()
     headers = {
         "api-key": keys.key.reveal(),
-        "api-sign": sign_kraken(keys.secret, call.path, str(nonce), body),
+        "api-sign": sign_kraken(keys.secret.reveal(), call.path, str(nonce), body),
         "content-type": FORM,
     }
     return HttpCall(call.method, call.path, "", headers, body)
@@ -170,6 +188,6 @@ def frame_bytes(protocol: str, frame: NativeFrame, keys: Keys | None, token: str
         # Over the values as text, in the order of their names.
         said = {name: str(msgspec.json.decode(params[name])) for name in sorted(params)}
         payload = "&".join(f"{name}={value}" for name, value in said.items())
-        signature = sign_binance(keys.secret, payload)
+        signature = sign_binance(keys.secret.reveal(), payload)
         params["signature"] = msgspec.Raw(msgspec.json.encode(signature))
     return msgspec.json.encode({**fields, "params": params})

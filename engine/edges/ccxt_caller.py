@@ -31,6 +31,7 @@ TIMEOUT_MS = 10_000
 IN_TURN_S = 0.25
 """So long a call waits for the one before it where requests must arrive in the order of their nonces."""
 TEXT_MAX = 1000
+TEXT_SHOWN = 80
 OK = 200
 
 _WORK = msgspec.msgpack.Decoder(Work).decode
@@ -117,6 +118,7 @@ def open_client(account: Account, nonces: Nonces) -> Any:
 
 def _watch_over(client: Any, hosts: PrivateHosts) -> None:
     """Count what is sent, keep what came back, and let nothing go to a host of another mode."""
+    bad_response: type[Exception] = importlib.import_module("ccxt").BadResponse
     fetch, heard, socket_to = client.fetch, client.on_rest_response, client.client
 
     async def counted(url: str, *more: Any, **named: Any) -> Any:
@@ -126,19 +128,32 @@ def _watch_over(client: Any, hosts: PrivateHosts) -> None:
             trace.requests += 1
         return await fetch(url, *more, **named)
 
-    def answered(code: int, reason: str, url: str, method: str, headers: Any, *more: Any) -> Any:
+    def answered(
+        code: int, reason: str, url: str, method: str, headers: Any, body: str, *more: Any
+    ) -> Any:
         trace = _TRACE.get()
         if trace is not None:
             trace.answered += 1
             trace.status = int(code)
             trace.headers = {name.lower(): str(value) for name, value in headers.items()}
-        return heard(code, reason, url, method, headers, *more)
+        if code == OK and not _readable(body):
+            # ccxt would read it as an answer with nothing in it: no order, no fill, no balance.
+            raise bad_response(f"{client.id} {method} answered with no JSON: {body[:TEXT_SHOWN]}")
+        return heard(code, reason, url, method, headers, body, *more)
 
     def connected(url: str) -> Any:
         hosts.check(url)
         return socket_to(url)
 
     client.fetch, client.on_rest_response, client.client = counted, answered, connected
+
+
+def _readable(body: str) -> bool:
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True
 
 
 class Caller:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from engine.edges.ccxt_caller import Account, Caller, Nonces, open_client
+from engine.edges.ccxt_caller import Account, Caller, Nonces, Said, open_client
 from engine.edges.ccxt_session import Session, first_of
 from engine.edges.ccxt_structures import result_of
 from engine.edges.venue_socket import Inbox
@@ -85,9 +85,7 @@ class CcxtPrivate:
             await asyncio.get_running_loop().create_future()
         finally:
             self._caller = None
-            for call in list(self._calls):
-                call.cancel()
-            await asyncio.gather(*self._calls, return_exceptions=True)
+            await self.close()
             await caller.close()
 
     async def _load(self, caller: Caller) -> None:
@@ -126,8 +124,14 @@ class CcxtPrivate:
     # --- calls -----------------------------------------------------------------------------------
 
     def ask(self, effect: OrderRequest | VenueCall) -> bool:
-        """Make a call whose answer goes into the inbox; False where it certainly did not leave."""
+        """Make a call whose answer goes into the inbox; False where it certainly did not leave.
+
+        A question that cannot be made is answered 'unsent' all the same: nothing else would tell.
+        """
         if self._caller is None or len(self._calls) >= CALLS_MAX:
+            if isinstance(effect, VenueCall):
+                unsent = Said(0, b"", (), "unsent")
+                asyncio.get_running_loop().call_soon(self._tell, effect.call, unsent)
             return False
         made = self._answer(self._caller, effect.call, effect.payload)
         task = asyncio.get_running_loop().create_task(made)
@@ -143,9 +147,26 @@ class CcxtPrivate:
             self._fail(error)
 
     async def _answer(self, caller: Caller, call: int, payload: bytes) -> None:
-        said = await caller.answer(payload)
+        self._tell(call, await caller.answer(payload))
+
+    def _tell(self, call: int, said: Said) -> None:
         number, now_ns = self._inbox.next_shell_sequence(), self._now_ns()
         self._inbox.inject(Answer(0, number, now_ns, self.venue, call, *said))
+
+    def send(self, payload: bytes) -> bool:
+        """Orders are calls, not frames: none."""
+        return False
+
+    def send_paced(self, payload: bytes) -> bool:
+        """Nothing is sent on this connection but by ccxt."""
+        return False
+
+    async def close(self) -> None:
+        """Let go of the calls under way; they are not answered."""
+        calls = list(self._calls)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
 
     # --- streams ---------------------------------------------------------------------------------
 

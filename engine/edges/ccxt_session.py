@@ -57,9 +57,13 @@ class Session:
         finally:
             self.end("closed by us")
             watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
-            await self.client.close()
+            # Whoever cancels us now waits for no one: the client is closed all the same.
+            await asyncio.shield(self._close(watching))
         return cause if raised else ""
+
+    async def _close(self, watching: "asyncio.Task[None]") -> None:
+        await asyncio.gather(watching, return_exceptions=True)
+        await self.client.close()
 
     def end(self, cause: str, raised: bool = False) -> None:
         """Nothing more of this client is believed. Says nothing itself: it may be inside a step."""

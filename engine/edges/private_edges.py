@@ -1,15 +1,18 @@
-"""What carries the orders of a natively traded venue: its private calls and its private connection."""
+"""What carries the orders of a venue: its private calls and its private connection, native or ccxt's."""
 
 from collections.abc import Callable
 
 import msgspec
 
 from engine.config import Config, ConfigError, VenueConfig
+from engine.edges.ccxt_caller import Account
+from engine.edges.ccxt_private import CcxtPrivate
 from engine.edges.private_hosts import PrivateHosts, hosts_in
 from engine.edges.private_http import Inbox, PrivateHttp
 from engine.edges.private_stream import PrivateStream
 from engine.edges.secrets import keys_of
 from engine.venue import Venue
+from engine.venues.ccxt_exchanges import ccxt_id, exchange_of
 from engine.venues.native_calls import ENDPOINTS, PrivateEndpoint
 
 WIRE_STREAMS = {"binance": "/stream", "kraken": "/v2"}
@@ -73,3 +76,39 @@ def open_private(
     number = venue.lines.connections
     stream = PrivateStream(inbox, number, settings.protocol, endpoint, http, keys, hosts, now_ns)
     return http, stream
+
+
+def open_ccxt(
+    inbox: Inbox,
+    now_ns: Callable[[], int],
+    config: Config,
+    venue: Venue,
+    exchange: str,
+    fail: Callable[[Exception], None],
+) -> CcxtPrivate | None:
+    """The account of a venue that is traded on through ccxt; None for others.
+
+    Raises ConfigError where a key is missing, and for an exchange that ccxt cannot trade on.
+    """
+    place = venue.venue
+    settings = config.venues[place]
+    keys = keys_of(config, place) if settings.trading.gateway == "ccxt" else None
+    if keys is None:
+        return None
+    rest, stream = settings.rest_url, settings.stream_url
+    if settings.kind == "simulated" or config.mode == "paper":
+        if settings.protocol not in WIRE_STREAMS:
+            raise ConfigError(
+                f"venues[{place}].trading.gateway: ccxt trades on our own exchange only where it "
+                f"speaks one of {', '.join(WIRE_STREAMS)}, not {settings.protocol!r}"
+            )
+        stream, rest = wire_urls(exchange, settings.name, settings.protocol)
+    try:
+        name = ccxt_id(settings.protocol, settings.exchange)
+        streams = exchange_of(name).stream
+    except ValueError as error:
+        raise ConfigError(f"venues[{place}].trading.gateway: {error}") from error
+    account = Account(name, keys, config.mode, rest, stream)
+    symbols = [instrument.symbol for instrument in venue.instruments.of_venue(place)]
+    number = venue.lines.connections
+    return CcxtPrivate(inbox, place, number, account, symbols, now_ns, streams, fail)

@@ -17,6 +17,8 @@ from engine.venues.handler import Malformed
 from engine.venues.holdings import Holdings, lots_seen, ticks_seen
 from engine.venues.trading import (
     BalancesSeen,
+    CallFailed,
+    Effect,
     FillSeen,
     IdRules,
     OrderMissing,
@@ -93,6 +95,8 @@ class CcxtAccount:
             amount=order.amount or amount,
             price=order.price or price,
         )
+        if not order.id:
+            return [CallFailed(Effect.POSSIBLE, Reason.VENUE_REJECTED, "no order in the answer")]
         seen = self._order(order, request.client_order_id, request.instrument)
         if order.status is None or (order.status == "closed" and order.filled is None):
             state = OrderState.PARTLY_FILLED if seen.filled_lots else OrderState.ACKNOWLEDGED
@@ -112,10 +116,13 @@ class CcxtAccount:
         name = request.client_order_id
         for result in results:
             if bytes(result)[:1] != b"[":
-                return [self._order(_ORDER(result), name, request.instrument)]
-            order = self.named(name, self.orders(result))
-            if order is not None:
-                return [order]
+                order = _ORDER(result)
+                if not order.id:
+                    raise Malformed("an order without id")
+                return [self._order(order, name, request.instrument)]
+            listed = self.named(name, self.orders(result))
+            if listed is not None:
+                return [listed]
         return [OrderMissing(name, 0)]
 
     @staticmethod

@@ -199,6 +199,24 @@ def exchange_of(exchange: str) -> Exchange:
     return EXCHANGES.get(exchange, Exchange())
 
 
+_IDS_OF = {
+    "binance_futures": "binanceusdm",
+    "bybit_linear": "bybit",
+    "coinbase_exchange": "coinbaseexchange",
+    "kraken_v1": "kraken",
+}
+
+
+def ccxt_id(protocol: str, exchange: str) -> str:
+    """ccxt's id of the exchange that a venue is watched at; `exchange` where that is by ccxt too.
+
+    Raises ValueError for our own protocol, which ccxt does not speak.
+    """
+    if protocol == "simulated":
+        raise ValueError("ccxt does not speak the protocol 'simulated'")
+    return exchange or _IDS_OF.get(protocol, protocol)
+
+
 def budgets_of(exchange: str, interval_ms: int) -> tuple[Budget, ...]:
     """The venue's own where they are known, else ccxt's pace."""
     if exchange in BINANCES:

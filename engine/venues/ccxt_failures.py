@@ -37,6 +37,7 @@ _LIMITED = Meaning(Effect.NONE, Reason.RATE_LIMITED, limited=True)
 _UNSUPPORTED = Meaning(Effect.NONE, Reason.UNSUPPORTED)
 _BALANCE = Meaning(Effect.NONE, Reason.BALANCE)
 _TWICE = Meaning(Effect.POSSIBLE, Reason.DUPLICATE)
+_NONCE = Meaning(Effect.NONE, Reason.VENUE_REJECTED, clock=True)
 _LATE = Meaning(Effect.NONE, Reason.EXPIRED)
 
 MEANINGS: dict[str, Meaning] = {
@@ -54,7 +55,7 @@ MEANINGS: dict[str, Meaning] = {
     "NotSupported": _UNSUPPORTED,
     "RateLimitExceeded": _LIMITED,
     "DDoSProtection": _LIMITED,
-    "InvalidNonce": Meaning(Effect.NONE, Reason.VENUE_REJECTED, clock=True),
+    "InvalidNonce": _NONCE,
     **dict.fromkeys(
         "OperationFailed NetworkError ExchangeNotAvailable OnMaintenance RequestTimeout BadResponse "
         "NullResponse".split(),
@@ -82,6 +83,9 @@ _WORDS: dict[str, tuple[tuple[str, Meaning], ...]] = {
         ("EService:Deadline elapsed", _LATE),
         ("EOrder:Insufficient funds", _BALANCE),
         ("EOrder:Rate limit exceeded", _LIMITED),
+        ("EAPI:Rate limit exceeded", _LIMITED),
+        ("EAPI:Invalid nonce", _NONCE),
+        ("EAPI:", _REFUSED),
         ("EOrder:", _REFUSED),
         ("EGeneral:Invalid arguments", _REFUSED),
         ("EService:Market in", _REFUSED),

@@ -121,6 +121,9 @@ class CcxtTrading:
         """Nothing to ask: the edge's client subscribes by itself, and says when it is ready."""
         return ()
 
+    def closed(self) -> None:
+        """Nothing is kept of a connection: calls are answered whether it is there or not."""
+
     def keep_alive(self, venue_ns: int) -> Sequence[Request]:
         """Nothing: the client keeps its streams alive."""
         return ()

@@ -140,7 +140,10 @@ UNTRADED: dict[str, str] = {
 """Exchanges that ccxt has and this engine does not trade on through it, each with the reason."""
 
 DEAD_MAN = frozenset(
-    "bingx bitvavo bybit bybiteu bybitid extended htx kraken krakenfutures latoken mexc".split()
+    (
+        "bingx bitvavo btse bybit bybiteu bybitid extended htx "
+        "kraken krakenfutures myokx okx okxus polymarket whitebit woo"
+    ).split()
 )
 """Whose client can have the exchange cancel all unless it is asked again in time."""
 

@@ -453,6 +453,9 @@ def test_frames_are_numbered() -> None:
     news = trading.heard(executions(BRIEF, sequence=6))
     assert news[0] == StreamGap()
     assert len(news) == 2
+    with pytest.raises(Malformed):
+        trading.heard(executions({"order_id": "OABC"}, sequence=7))
+    assert trading.heard(executions(BRIEF, sequence=8))[0] == StreamGap()
     trading.opened(NOW)  # a new subscription counts anew
     assert len(trading.heard(executions(BRIEF, sequence=1, kind="snapshot"))) == 1
 
@@ -486,6 +489,7 @@ def test_counters_and_other_channels() -> None:
 
 def test_the_subscription_is_ready_or_refused() -> None:
     """Ready too where it was there already."""
+    trading = make()
     for told in (
         {"success": True, "result": {"channel": "executions"}},
         {"success": False, "error": "Already subscribed"},

@@ -5,11 +5,8 @@ Orders may be off our grid where they are not ours; a fill never is, or our grid
 
 from collections.abc import Mapping, Sequence
 
-from engine.instruments import Instrument
+from engine.instruments import FOREIGN_DECIMALS, Instrument
 from engine.units import Round, UnitError, parse_decimal
-
-FOREIGN_DECIMALS = 8
-"""Decimals of an asset that only fees are paid in, unless the configuration names it."""
 
 
 class Holdings:

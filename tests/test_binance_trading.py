@@ -76,16 +76,17 @@ def answer(
 def asked(kind: CallKind, name: str = "myOrder1", instrument: int = 2) -> Request:
     """A request of a kind."""
     trading, ref = make(), OrderRef(name, "", instrument)
-    if kind is CallKind.CREATE:
-        return trading.create(intent(name, 100, 5, instrument=instrument), NOW, NOW + SECOND)
-    return {
-        CallKind.CANCEL: lambda: trading.cancel(ref, NOW),
-        CallKind.QUERY: lambda: trading.query(ref, NOW),
-        CallKind.CANCEL_ALL: lambda: trading.cancel_all(NOW)[instrument],
-        CallKind.OPEN_ORDERS: lambda: trading.open_orders(NOW)[0],
-        CallKind.FILLS: lambda: trading.fills(instrument, NOW - SECOND, 0, NOW),
-        CallKind.BALANCES: lambda: trading.balances(NOW),
-    }[kind]()
+    order = intent(name, 100, 5, instrument=instrument)
+    made = {
+        CallKind.CREATE: trading.create(order, NOW, NOW + SECOND),
+        CallKind.CANCEL: trading.cancel(ref, NOW),
+        CallKind.QUERY: trading.query(ref, NOW),
+        CallKind.CANCEL_ALL: trading.cancel_all(NOW)[instrument],
+        CallKind.OPEN_ORDERS: trading.open_orders(NOW)[0],
+        CallKind.FILLS: trading.fills(instrument, NOW - SECOND, 0, NOW),
+        CallKind.BALANCES: trading.balances(NOW),
+    }
+    return made[kind]
 
 
 def params(request: Request) -> dict[str, str]:

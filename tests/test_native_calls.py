@@ -73,8 +73,13 @@ def test_binance_signs_a_frame_as_documented() -> None:
 
 def test_kraken_signs_path_nonce_and_body_as_documented() -> None:
     """The example of the documentation."""
-    params = (("ordertype", "limit"), ("pair", "XBTUSD"), ("price", "37500"))
-    params += (("type", "buy"), ("volume", "1.25"))
+    params = (
+        ("ordertype", "limit"),
+        ("pair", "XBTUSD"),
+        ("price", "37500"),
+        ("type", "buy"),
+        ("volume", "1.25"),
+    )
     call = NativeCall("POST", "/0/private/AddOrder", params)
     sent = http_call("kraken", call, KRAKEN, 1616492376594)
     assert sent.body == BODY

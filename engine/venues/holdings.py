@@ -5,11 +5,8 @@ Orders may be off our grid where they are not ours; a fill never is, or our grid
 
 from collections.abc import Mapping, Sequence
 
-from engine.instruments import Instrument
-from engine.units import Round, parse_decimal
-
-FOREIGN_DECIMALS = 8
-"""Decimals of an asset that only fees are paid in, unless the configuration names it."""
+from engine.instruments import FOREIGN_DECIMALS, Instrument
+from engine.units import Round, UnitError, parse_decimal
 
 
 class Holdings:
@@ -40,8 +37,11 @@ class Holdings:
 
 
 def ticks_seen(instrument: Instrument, price: str) -> int:
-    """The price of an order that may not be ours."""
-    return instrument.price_to_ticks(price, Round.DOWN)
+    """The price of an order that may not be ours; 0 where it is none, such as '+2%'."""
+    try:
+        return instrument.price_to_ticks(price, Round.DOWN)
+    except UnitError:
+        return 0
 
 
 def lots_seen(instrument: Instrument, quantity: str) -> int:

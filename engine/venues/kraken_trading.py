@@ -346,10 +346,11 @@ class KrakenTrading:
 
     def _executions(self, frame: words.Frame) -> list[PrivateNews]:
         """Frames are numbered by subscription: one that was here says nothing, a hole says so."""
-        last, self._state.sequence = self._state.sequence, max(self._state.sequence, frame.sequence)
+        last = self._state.sequence
         if frame.sequence <= last:
             return []
         news = self._account.reports(bytes(frame.data))
+        self._state.sequence = frame.sequence  # one that cannot be read leaves a hole
         return [StreamGap(), *news] if last and frame.sequence > last + 1 else news
 
     def _told(self, frame: words.Frame) -> list[PrivateNews]:

@@ -12,7 +12,7 @@ from engine.edges.private_http import Inbox, PrivateHttp
 from engine.edges.private_stream import PrivateStream
 from engine.edges.secrets import keys_of
 from engine.venue import Venue
-from engine.venues.ccxt_exchanges import ccxt_id, exchange_of
+from engine.venues.ccxt_trading import CcxtTrading
 from engine.venues.native_calls import ENDPOINTS, PrivateEndpoint
 
 WIRE_STREAMS = {"binance": "/stream", "kraken": "/v2"}
@@ -88,7 +88,7 @@ def open_ccxt(
 ) -> CcxtPrivate | None:
     """The account of a venue that is traded on through ccxt; None for others.
 
-    Raises ConfigError where a key is missing, and for an exchange that ccxt cannot trade on.
+    Raises ConfigError where a key is missing, and where our own exchange does not speak the protocol.
     """
     place = venue.venue
     settings = config.venues[place]
@@ -103,12 +103,8 @@ def open_ccxt(
                 f"speaks one of {', '.join(WIRE_STREAMS)}, not {settings.protocol!r}"
             )
         stream, rest = wire_urls(exchange, settings.name, settings.protocol)
-    try:
-        name = ccxt_id(settings.protocol, settings.exchange)
-        streams = exchange_of(name).stream
-    except ValueError as error:
-        raise ConfigError(f"venues[{place}].trading.gateway: {error}") from error
-    account = Account(name, keys, config.mode, rest, stream)
-    symbols = [instrument.symbol for instrument in venue.instruments.of_venue(place)]
-    number = venue.lines.connections
-    return CcxtPrivate(inbox, place, number, account, symbols, now_ns, streams, fail)
+    trading = venue.gateway.trading if venue.gateway else None
+    assert isinstance(trading, CcxtTrading)
+    account = Account(trading.exchange, keys, config.mode, rest, stream)
+    place_of = (inbox, place, venue.lines.connections)
+    return CcxtPrivate(*place_of, account, trading.symbols, now_ns, trading.private_stream, fail)

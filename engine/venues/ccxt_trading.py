@@ -115,6 +115,11 @@ class CcxtTrading:
         self._symbols = self._ours.natives
         self._account = CcxtAccount(exchange, self._ours, self.ids)
 
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """ccxt's symbols of our instruments."""
+        return tuple(self._symbols.values())
+
     # --- wishes ----------------------------------------------------------------------------------
 
     def opened(self, venue_ns: int) -> Sequence[Request]:

@@ -10,7 +10,7 @@ from importlib import import_module
 from engine.bots.arbitrage import ArbitrageBot
 from engine.bots.base import Strategy
 from engine.component import Component
-from engine.config import BotConfig, Config, ConfigError
+from engine.config import ASSET_DECIMALS, BotConfig, Config, ConfigError
 from engine.execution import Execution
 from engine.instruments import Instrument, Instruments
 from engine.ledger import Ledger
@@ -26,6 +26,8 @@ from engine.venues.bitfinex import BitfinexHandler
 from engine.venues.bitstamp import BitstampHandler
 from engine.venues.bybit import BybitHandler, BybitLinearHandler
 from engine.venues.ccxt import CcxtHandler
+from engine.venues.ccxt_exchanges import ccxt_id
+from engine.venues.ccxt_trading import CcxtTrading
 from engine.venues.coinbase import CoinbaseHandler
 from engine.venues.coinbase_exchange import CoinbaseExchangeHandler
 from engine.venues.gate import GateHandler
@@ -178,8 +180,28 @@ def make_venue(config: Config, place: int, instruments: Instruments, number: int
 def make_trading(config: Config, place: int, instruments: Instruments) -> Trading | None:
     """The private protocol of a venue; None for one that is only watched."""
     venue = config.venues[place]
+    if venue.trading.gateway == "ccxt":
+        return _through_ccxt(config, place, instruments)
     if venue.trading.gateway == "none" or venue.protocol not in TRADINGS:
         return None
     part = instruments.of_venue(place)
     natives = {i.id: config.instruments[i.id].native or i.symbol for i in part}
     return TRADINGS[venue.protocol](part, natives)
+
+
+def _through_ccxt(config: Config, place: int, instruments: Instruments) -> Trading | None:
+    """Trading by ccxt's client, whatever brings the market data; symbols are ccxt's unified ones.
+
+    Raises ConfigError for an exchange that cannot be traded on so. None where the mode only watches.
+    """
+    venue = config.venues[place]
+    if venue.kind == "replay" or (venue.kind == "watch" and config.mode == "simulated"):
+        return None
+    named = venue.protocol == "ccxt"
+    part = instruments.of_venue(place)
+    symbols = {i.id: (named and config.instruments[i.id].native) or i.symbol for i in part}
+    decimals = {**ASSET_DECIMALS, **config.assets}
+    try:
+        return CcxtTrading(ccxt_id(venue.protocol, venue.exchange), part, symbols, decimals)
+    except ValueError as error:
+        raise ConfigError(f"venues[{place}].trading.gateway: {error}") from error

@@ -431,6 +431,7 @@ class VenueStatus(Message, frozen=True):
     orders_foreign: int = 0
     transitions_illegal: int = 0
     clock_jumps: int = 0
+    commands_repeated: int = 0
 
 
 class BookStateChanged(Message, frozen=True):

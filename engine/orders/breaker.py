@@ -34,7 +34,7 @@ class Breaker(msgspec.Struct):
     outcomes: list[bool] = []
 
     def lets(self, lane: Lane, now_ns: int) -> bool:
-        """Whether a request of a lane may leave now; one that is let out half open is the probe."""
+        """Whether a request of a lane may leave now."""
         if self.circuit is Circuit.CLOSED:
             return True
         if now_ns < self.away_until_ns:
@@ -45,10 +45,11 @@ class Breaker(msgspec.Struct):
             return lane is Lane.DATA
         if self.circuit is Circuit.OPEN and now_ns >= self.retry_at_ns:
             self.circuit, self.probing = Circuit.HALF_OPEN, False
-        if self.circuit is Circuit.OPEN or self.probing or lane is Lane.OPEN:
-            return False
-        self.probing = True
-        return True
+        return self.circuit is Circuit.HALF_OPEN and not self.probing and lane is not Lane.OPEN
+
+    def left(self) -> None:
+        """A call left; half open it is the probe."""
+        self.probing = self.circuit is Circuit.HALF_OPEN
 
     def succeeded(self) -> None:
         """A call was answered as it should be, if only with a refusal of what it asked for."""
@@ -73,10 +74,10 @@ class Breaker(msgspec.Struct):
         self._open(now_ns)
         self.retry_at_ns = max(self.retry_at_ns, self.away_until_ns)
 
-    def set(self, open: bool, now_ns: int) -> None:
+    def set(self, held: bool, now_ns: int) -> None:
         """An operator opens it until they close it, or closes it whatever came before."""
-        self.held = open
-        if open:
+        self.held = held
+        if held:
             self._open(now_ns)
         else:
             self.away_until_ns = 0

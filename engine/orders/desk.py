@@ -6,6 +6,7 @@ venue's trade id: a repeat changes nothing, and one that comes after its order's
 """
 
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import msgspec
 
@@ -21,7 +22,7 @@ from engine.messages import (
     TimeInForce,
     Transfer,
 )
-from engine.orders.lifecycle import FINAL, IllegalTransition, advance
+from engine.orders.lifecycle import FINAL, Finished, IllegalTransition, Order, advance
 from engine.venues.trading import FillSeen, OrderRef, OrderSeen, TransferSeen
 
 FINISHED_MAX = 10_000
@@ -29,41 +30,11 @@ FINISHED_WALL = 50_000
 TRADES_MAX = 10_000
 TRANSFERS_MAX = 1_000
 
+NAMELESS = "~"
+"""How the name of an adopted order begins that has no client id: its number at the venue follows."""
+
 Messages = list[AnyMessage]
-
-
-class Order(msgspec.Struct):
-    """One order at the venue. `filled_lots` is the total by the venue's last word.
-
-    `told_lots` is how much of that came as fills: where it is less in the end, fills are owed. The
-    deadline is by the venue's clock; 0 says that the venue keeps none. At `doubt_at_ns` of ours it has
-    waited too long. `missing_ns` is when the venue last said that it has no such order. An `unwanted`
-    one is cancelled until it is gone.
-    """
-
-    intent: OrderIntent
-    state: OrderState
-    deadline_ns: int
-    doubt_at_ns: int
-    filled_lots: int = 0
-    told_lots: int = 0
-    venue_id: str = ""
-    known: bool = False
-    unwanted: bool = False
-    missing_ns: int = 0
-    asked: int = 0
-
-
-class Finished(msgspec.Struct, array_like=True):
-    """What is remembered of an order that is final."""
-
-    bot: int
-    instrument: int
-    state: OrderState
-    reason: Reason
-    filled_lots: int
-    told_lots: int
-    expires_ns: int
+Value = TypeVar("Value")
 
 
 class DeskState(msgspec.Struct):
@@ -76,7 +47,7 @@ class DeskState(msgspec.Struct):
     trades: dict[str, None]
     transfers: dict[str, None]
     fill_number: int
-    hole: bool
+    fill_highest: int
     told: int
     illegal: int
     shed: int
@@ -86,8 +57,8 @@ class Desk:
     """All orders of one venue. `stamp` gives the numbers of the component's messages.
 
     `owed` maps final orders to the instruments of fills that are missing. `fill_number` is that of
-    the last numbered fill before which none is missing; `hole` says that one after it came. `told`
-    counts what moved money; `shed` what had to be forgotten early.
+    the last numbered fill before which none is missing. `told` counts what moved money; `shed` what
+    had to be forgotten early. `now_ns` and `received_ns` are the times of the message at hand.
     """
 
     def __init__(self, sender: int, venue: int, stamp: Callable[[], int]) -> None:
@@ -95,13 +66,15 @@ class Desk:
         self.finished: dict[str, Finished] = {}
         self.owed: dict[str, int] = {}
         self.fill_number = 0
-        self.hole = False
         self.told = 0
         self.illegal = 0
         self.shed = 0
-        self._sender = sender
-        self._venue = venue
-        self._stamp = stamp
+        self.now_ns = 0
+        self.received_ns = 0
+        self.sender = sender
+        self.venue = venue
+        self.stamp = stamp
+        self._fill_highest = 0
         self._names: dict[str, str] = {}
         self._trades: dict[str, None] = {}
         self._transfers: dict[str, None] = {}
@@ -109,6 +82,11 @@ class Desk:
     def has_open(self, instrument: int) -> bool:
         """Whether an order of an instrument is not final."""
         return any(order.intent.instrument == instrument for order in self.open.values())
+
+    @property
+    def hole(self) -> bool:
+        """Whether a numbered fill is missing before one that came."""
+        return self._fill_highest > self.fill_number
 
     @property
     def unknown(self) -> int:
@@ -122,7 +100,8 @@ class Desk:
     def ref(self, name: str) -> OrderRef:
         """How an open order is named at the venue."""
         order = self.open[name]
-        return OrderRef(name, order.venue_id, order.intent.instrument)
+        client_id = "" if name.startswith(NAMELESS) else name
+        return OrderRef(client_id, order.venue_id, order.intent.instrument)
 
     def name_of(self, client_order_id: str, venue_order_id: str) -> str:
         """The id of the order that is meant, as far as it is known."""
@@ -130,15 +109,15 @@ class Desk:
 
     # --- what we do -------------------------------------------------------------------------------
 
-    def approve(self, intent: OrderIntent, doubt_at_ns: int) -> Order:
-        """An order that the guard let through, before it left."""
-        order = Order(intent, OrderState.APPROVED, 0, doubt_at_ns)
-        self.open[intent.client_order_id] = order
+    def approve(self, intent: OrderIntent, raises: bool) -> Order:
+        """An order that the guard let through, before it left; whether it `raises` exposure."""
+        order = self.open[intent.client_order_id] = Order(intent, OrderState.APPROVED, raises)
         return order
 
     def rejected(self, intent: OrderIntent, reason: Reason, received_ns: int) -> Messages:
-        """A command that is not obeyed: it never was an order here."""
-        order = Order(intent, OrderState.REJECTED, 0, 0)
+        """A command that is not obeyed, now or ever."""
+        order = Order(intent, OrderState.REJECTED)
+        self._finish(intent.client_order_id, order, reason)
         return [self._event(order, received_ns, reason)]
 
     def move(
@@ -164,7 +143,7 @@ class Desk:
         return [self._event(order, received_ns, reason)]
 
     def _finish(self, name: str, order: Order, reason: Reason) -> None:
-        del self.open[name]
+        self.open.pop(name, None)
         intent = order.intent
         self.finished.pop(name, None)
         self.finished[name] = Finished(
@@ -175,6 +154,7 @@ class Desk:
             order.filled_lots,
             order.told_lots,
             intent.expires_ns,
+            self.now_ns,
         )
         if order.filled_lots > order.told_lots:
             self.owed[name] = intent.instrument
@@ -210,7 +190,7 @@ class Desk:
         if news.venue_order_id and not order.venue_id:
             order.venue_id = news.venue_order_id
             self._remember(self._names, news.venue_order_id, name)
-        order.known = True
+        order.known, order.heard_ns = True, self.now_ns
         state, filled = news.state, news.filled_lots
         if state not in FINAL:
             known = order.state
@@ -246,16 +226,17 @@ class Desk:
 
     def adopt(self, name: str, news: OrderSeen, received_ns: int, bot: int = 0) -> Messages:
         """An order at the venue that is ours and that we lack, or gave up; it is ours from now on."""
-        self.finished.pop(name, None)
+        given_up = self.finished.pop(name, None)
+        told_lots = news.filled_lots if given_up is None else given_up.told_lots
         intent = OrderIntent(
-            self._sender,
-            self._stamp(),
+            self.sender,
+            self.stamp(),
             received_ns,
             name,
             bot,
             0,
             0,
-            self._venue,
+            self.venue,
             news.instrument,
             news.side,
             news.ticks,
@@ -263,7 +244,7 @@ class Desk:
             TimeInForce.GTC,
             0,
         )
-        order = Order(intent, OrderState.UNKNOWN, 0, 0, told_lots=news.filled_lots, known=True)
+        order = Order(intent, OrderState.UNKNOWN, told_lots=told_lots, known=True)
         self.open[name] = order
         told = self.difference(DifferenceKind.ADOPTED_ORDER, name, 0, news.lots, True)
         named = news._replace(client_order_id=name)
@@ -274,8 +255,7 @@ class Desk:
         if news.number:
             if news.number == self.fill_number + 1:
                 self.fill_number = news.number
-            elif news.number > self.fill_number:
-                self.hole = True
+            self._fill_highest = max(self._fill_highest, news.number)
         # Where both sides of a trade are ours, they bear one trade id.
         key = f"{news.instrument}/{news.trade_id}/{news.side}"
         if key in self._trades:
@@ -287,7 +267,7 @@ class Desk:
         bot = 0
         if order is not None:
             order.told_lots += news.lots
-            order.known = True
+            order.known, order.heard_ns = True, self.now_ns
             bot = order.intent.bot
         elif final is not None:
             final.told_lots += news.lots
@@ -296,12 +276,12 @@ class Desk:
                 self.owed.pop(name, None)
         return [
             Fill(
-                self._sender,
-                self._stamp(),
+                self.sender,
+                self.stamp(),
                 received_ns,
                 name,
                 bot,
-                self._venue,
+                self.venue,
                 news.instrument,
                 news.side,
                 news.ticks,
@@ -319,6 +299,7 @@ class Desk:
             self._trades, f"{news.instrument}/{news.trade_id}/{news.side}", None, TRADES_MAX
         )
         self.fill_number = max(self.fill_number, news.number)
+        self._fill_highest = max(self._fill_highest, news.number)
 
     def is_told(self, news: FillSeen) -> bool:
         """Whether a fill was here before."""
@@ -331,19 +312,17 @@ class Desk:
         self._remember(self._transfers, news.transfer_id, None, TRANSFERS_MAX)
         self.told += 1
         about = (news.asset, news.amount, news.transfer_id, news.kind)
-        return [Transfer(self._sender, self._stamp(), received_ns, self._venue, *about)]
+        return [Transfer(self.sender, self.stamp(), received_ns, self.venue, *about)]
 
     def difference(
         self, kind: DifferenceKind, subject: str, ours: int, theirs: int, repaired: bool
     ) -> Difference:
         """A difference, as a message."""
-        stamp = self._stamp()
-        return Difference(
-            self._sender, stamp, 0, self._venue, kind, subject, ours, theirs, repaired
-        )
+        stamp = self.stamp()
+        return Difference(self.sender, stamp, 0, self.venue, kind, subject, ours, theirs, repaired)
 
     @staticmethod
-    def _remember[Value](
+    def _remember(
         memory: dict[str, Value], key: str, value: Value, most: int = FINISHED_MAX
     ) -> None:
         memory[key] = value
@@ -353,8 +332,8 @@ class Desk:
     def _event(self, order: Order, received_ns: int, reason: Reason) -> OrderEvent:
         intent = order.intent
         return OrderEvent(
-            self._sender,
-            self._stamp(),
+            self.sender,
+            self.stamp(),
             received_ns,
             intent.client_order_id,
             intent.bot,
@@ -379,7 +358,7 @@ class Desk:
             self._trades,
             self._transfers,
             self.fill_number,
-            self.hole,
+            self._fill_highest,
             self.told,
             self.illegal,
             self.shed,
@@ -389,5 +368,5 @@ class Desk:
         """Become what `snapshot` gave."""
         self.open, self.finished, self.owed = state.open, state.finished, state.owed
         self._names, self._trades, self._transfers = state.names, state.trades, state.transfers
-        self.fill_number, self.hole = state.fill_number, state.hole
+        self.fill_number, self._fill_highest = state.fill_number, state.fill_highest
         self.told, self.illegal, self.shed = state.told, state.illegal, state.shed

@@ -7,6 +7,7 @@ another form (a UUID, a prefix of its own), the same id is spelt so, and read ba
 
 import hashlib
 from functools import lru_cache
+from itertools import pairwise
 
 from engine.venues.trading import IdForm, IdRules
 
@@ -56,7 +57,7 @@ def spell(name: str, rules: IdRules) -> str:
         # A version 4 UUID by its looks: 18 digits of ours, 12 of the mark, version and variant.
         digits = name[:12] + "4" + name[12:15] + "8" + name[15:18] + UUID_MARK
         edges = (0, *UUID_CUTS, len(digits))
-        return "-".join(digits[a:b] for a, b in zip(edges, edges[1:], strict=False))
+        return "-".join(digits[a:b] for a, b in pairwise(edges))
     spelt = rules.prefix + name
     if rules.form is IdForm.NUMBER or len(spelt) > rules.length_max:
         raise IdsDoNotFit(f"no id with 64 bits of hash fits: {rules.source}")

@@ -212,15 +212,15 @@ class StreamReady(NamedTuple):
     """The private stream tells of everything from here on."""
 
 
-class StreamGap(NamedTuple):
-    """The private stream's numbers have a hole: something was not told."""
-
-
 class CallAnswered(NamedTuple):
     """On a shared line: the answer to the request that bore this number."""
 
     call: int
     news: tuple["PrivateNews", ...]
+
+
+class StreamGap(NamedTuple):
+    """The private stream's numbers have a hole: something was not told."""
 
 
 PrivateNews = (
@@ -237,8 +237,8 @@ PrivateNews = (
     | CallFailed
     | AskMore
     | StreamReady
-    | StreamGap
     | CallAnswered
+    | StreamGap
 )
 
 
@@ -267,9 +267,6 @@ class Trading(Protocol):
         With a `private_stream`, `StreamReady` says that it does; asked again until then. Without one
         it is asked once, at the start.
         """
-
-    def closed(self) -> None:
-        """The private connection is gone, and what was sent on it is answered no more."""
 
     def keep_alive(self, venue_ns: int) -> Sequence[Request]:
         """What keeps the private stream alive; called each second."""

@@ -91,7 +91,7 @@ class BinanceTrading:
     ids = IdRules(
         ALPHABET, 36, "rest-api/trading-endpoints: newClientOrderId, ^[\\.A-Z\\:/a-z0-9_-]{1,36}$"
     )
-    budgets = (
+    budgets: tuple[Budget, ...] = (
         Budget(WEIGHT, 6_000, MINUTE_NS),
         Budget(TEN_S, 100, 10 * SECOND_NS, per_host=False),
         Budget(DAY, 200_000, DAY_MS * MS, per_host=False),

@@ -268,9 +268,6 @@ class Trading(Protocol):
         it is asked once, at the start.
         """
 
-    def closed(self) -> None:
-        """The private connection is gone, and what was sent on it is answered no more."""
-
     def keep_alive(self, venue_ns: int) -> Sequence[Request]:
         """What keeps the private stream alive; called each second."""
 

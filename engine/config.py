@@ -18,6 +18,7 @@ from engine.instruments import Instrument, InstrumentError, Instruments
 from engine.latency_config import LatencyConfig, NearConfig
 from engine.ledger_config import LedgerConfig, ledger_faults
 from engine.risk_config import Known, RiskConfig, risk_faults
+from engine.scanner_config import ScannerConfig
 from engine.trading_config import TradingConfig
 from engine.units import Round, UnitError, parse_decimal
 
@@ -55,8 +56,7 @@ Protocol = Literal[
 ]
 
 
-SERVED = ("simulated", "binance", "kraken")
-"""The protocols that the simulated exchange speaks."""
+SERVED = ("simulated", "binance", "kraken")  # what the simulated exchange speaks
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,15 +100,6 @@ class InstrumentConfig(Strict, frozen=True):
     taker_fee: Decimal = "0"
 
 
-class ScannerConfig(Strict, frozen=True):
-    """What counts as an opportunity; `quantity_max` by base asset."""
-
-    profit_min_bps: Annotated[float, Meta(ge=0, le=10_000)] = 1.0
-    quantity_max: dict[str, Decimal] = {}
-    stale_ms: Milliseconds = 2000
-
-
-BOT_KINDS = ("arbitrage",)
 CLASS_PATH = r"^[A-Za-z_]\w*([.][A-Za-z_]\w*)*(:[A-Za-z_]\w*)?$"
 
 
@@ -121,6 +112,11 @@ class BotConfig(Strict, frozen=True):
     cooldown_ms: Annotated[int, Meta(ge=0, le=600_000)] = 100
     order_ttl_ms: Milliseconds = 250
     groups_max: Annotated[int, Meta(ge=1, le=100)] = 1
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a word that is no kind of ours and names no class."""
+        if ":" not in self.kind and self.kind != "arbitrage":
+            raise ValueError(f"kind: {self.kind!r} is neither 'arbitrage' nor 'module:Class'")
 
 
 class ApiConfig(Strict, frozen=True):
@@ -255,20 +251,13 @@ def _check(config: Config, source: str) -> None:
         for place, name in enumerate(names):
             if name in names[:place]:
                 fail(f"{path}[{place}].name", f"{name!r} is there twice")
-    for place, bot in enumerate(config.bots):
-        if ":" not in bot.kind and bot.kind not in BOT_KINDS:
-            known = ", ".join(BOT_KINDS)
-            fail(
-                f"bots[{place}].kind", f"{bot.kind!r} is neither {known} nor 'package.module:Class'"
-            )
     _check_mode(config, fail)
     for place, venue in enumerate(config.venues):
         if (venue.kind == "replay") != bool(venue.path):
             fail(f"venues[{place}].path", "a replay needs the path of a recording, others none")
         if venue.kind == "simulated" and venue.protocol not in SERVED:
-            fail(
-                f"venues[{place}].protocol", f"a simulated venue speaks one of {', '.join(SERVED)}"
-            )
+            known = ", ".join(SERVED)
+            fail(f"venues[{place}].protocol", f"a simulated venue speaks one of {known}")
         if venue.kind == "watch" and venue.protocol == "simulated":
             fail(f"venues[{place}].protocol", "name the exchange's protocol, such as 'kraken'")
         if (venue.protocol == "ccxt") != bool(venue.exchange):

@@ -48,7 +48,7 @@ def test_a_protocol_that_may_be_named_has_a_handler() -> None:
         (
             'kind = "arbitrage"',
             'kind = "magic"',
-            r"bots\[0\].kind: 'magic' is neither arbitrage nor",
+            r"bots\[0\]: kind: 'magic' is neither",
         ),
         ('kind = "arbitrage"', 'kind = "a b:C"', r"bots\[0\].kind: Expected `str` matching"),
         ('name = "beta"', 'name = "alpha"', r"venues\[1\].name: 'alpha' is there twice"),

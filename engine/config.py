@@ -15,6 +15,7 @@ from engine.engine_config import EngineConfig
 from engine.fault_config import FaultsConfig
 from engine.instruments import Instrument, InstrumentError, Instruments
 from engine.latency_config import LatencyConfig, NearConfig
+from engine.ledger_config import LedgerConfig, ledger_faults
 from engine.risk_config import RiskConfig
 from engine.trading_config import TradingConfig
 from engine.units import Round, UnitError, parse_decimal
@@ -51,6 +52,10 @@ Protocol = Literal[
     "kucoin",
     "okx",
 ]
+
+
+SERVED = ("simulated", "binance", "kraken")
+"""The protocols that the simulated exchange speaks."""
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -183,12 +188,13 @@ class Config(Strict, frozen=True):
     name: Name
     venues: tuple[VenueConfig, ...]
     instruments: tuple[InstrumentConfig, ...]
-    mode: Literal["simulated"] = "simulated"
+    mode: Literal["simulated", "paper", "sandbox", "live"] = "simulated"
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 1
     state_dir: str = "runs"
     assets: dict[str, Annotated[int, Meta(ge=0, le=24)]] = {}
     scanner: ScannerConfig = ScannerConfig()
     risk: RiskConfig = RiskConfig()
+    ledger: LedgerConfig = LedgerConfig()
     bots: tuple[BotConfig, ...] = ()
     api: ApiConfig = ApiConfig()
     engine: EngineConfig = EngineConfig()
@@ -203,11 +209,6 @@ def parse(text: str, source: str) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source}: not TOML: {error}") from error
     _refuse_secrets(table, source, "")
-    if table.get("mode") in ("live", "paper", "sandbox"):
-        raise ConfigError(
-            f"{source}: mode: {table['mode']!r} is not in this version; "
-            "it trades simulated markets only (mode = 'simulated')"
-        )
     try:
         config = msgspec.convert(table, Config)
     except msgspec.ValidationError as error:
@@ -223,7 +224,8 @@ def _refuse_secrets(value: object, source: str, path: str) -> None:
     if isinstance(value, dict):
         for key, inner in value.items():
             at = f"{path}.{key}" if path else str(key)
-            if any(word in str(key).lower() for word in SECRET_WORDS):
+            held = any(word in str(key).lower() for word in SECRET_WORDS)
+            if held and not str(key).endswith("_env"):
                 raise ConfigError(
                     f"{source}: {at}: a secret does not belong into a configuration; name the "
                     "environment variable that holds it (a key ending in _env)"
@@ -247,11 +249,14 @@ def _check(config: Config, source: str) -> None:
         for place, name in enumerate(names):
             if name in names[:place]:
                 fail(f"{path}[{place}].name", f"{name!r} is there twice")
+    _check_mode(config, fail)
     for place, venue in enumerate(config.venues):
         if (venue.kind == "replay") != bool(venue.path):
             fail(f"venues[{place}].path", "a replay needs the path of a recording, others none")
-        if venue.kind == "simulated" and venue.protocol != "simulated":
-            fail(f"venues[{place}].protocol", "a simulated venue speaks 'simulated'")
+        if venue.kind == "simulated" and venue.protocol not in SERVED:
+            fail(
+                f"venues[{place}].protocol", f"a simulated venue speaks one of {', '.join(SERVED)}"
+            )
         if venue.kind == "watch" and venue.protocol == "simulated":
             fail(f"venues[{place}].protocol", "name the exchange's protocol, such as 'kraken'")
         if (venue.protocol == "ccxt") != bool(venue.exchange):
@@ -263,11 +268,32 @@ def _check(config: Config, source: str) -> None:
         if instrument.venue not in venues:
             known = ", ".join(venues)
             fail(f"instruments[{place}].venue", f"one of {known} expected, not {instrument.venue}")
+        venue = config.venues[venues.index(instrument.venue)]
+        joined = venue.kind == "simulated" and venue.protocol == "binance"
+        if joined and "/" in (instrument.native or instrument.symbol):
+            fail(f"instruments[{place}].native", "Binance's own name is expected, as 'BTCUSDT'")
     _check_references(config, venues, fail)
     try:
-        instruments_of(config)
+        instruments = instruments_of(config)
     except (InstrumentError, KeyError) as error:
         fail("instruments", str(error.args[0]))
+        raise
+    for path, why in ledger_faults(config.ledger, instruments):
+        fail(path, why)
+
+
+def _check_mode(config: Config, fail: Callable[[str, str], None]) -> None:
+    """Which venues a mode may have: nothing simulated beside what is real, nothing real by accident."""
+    for place, venue in enumerate(config.venues):
+        if config.mode != "simulated" and venue.kind == "simulated":
+            why = f"mode {config.mode!r} trades on no simulated venue; kind 'watch' follows a real one"
+            fail(f"venues[{place}].kind", why)
+        if config.mode in ("sandbox", "live") and venue.kind == "replay":
+            fail(f"venues[{place}].kind", f"mode {config.mode!r} does not trade on a recording")
+        traded = venue.trading.gateway != "none"
+        if config.mode == "sandbox" and traded and venue.trading.gateway != "ccxt":
+            why = "a sandbox is reached through ccxt (gateway = 'ccxt'), or only watched ('none')"
+            fail(f"venues[{place}].trading.gateway", why)
 
 
 def _check_references(config: Config, venues: list[str], fail: Callable[[str, str], None]) -> None:
@@ -368,4 +394,4 @@ def instruments_of(config: Config) -> Instruments:
         )
         lots_max = instrument.quantity_to_lots(entry.quantity_max, Round.DOWN)
         table.append(msgspec.structs.replace(instrument, lots_max=lots_max))
-    return Instruments(table, venues)
+    return Instruments(table, venues, {**ASSET_DECIMALS, **config.assets})

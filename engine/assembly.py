@@ -143,11 +143,12 @@ def make_trading(config: Config, place: int, instruments: Instruments) -> Tradin
     decimals = {**ASSET_DECIMALS, **config.assets}
     # A real exchange is traded on by a mode that says so, a recording by its own protocol only.
     traded = venue.kind == "simulated" or (venue.kind == "watch" and config.mode != "simulated")
+    limited = config.exchange.limits or venue.kind != "simulated"
     match venue.trading.gateway, venue.protocol:
         case "native", "simulated":
             return SimulatedTrading(part, natives)
         case "native", "binance" if traded:
-            return BinanceTrading(part, natives, decimals)
+            return BinanceTrading(part, natives, decimals, limited)
         case "native", "kraken" if traded:
-            return KrakenTrading(part, natives, decimals, venue.trading.tier)
+            return KrakenTrading(part, natives, decimals, venue.trading.tier, limited)
     return None

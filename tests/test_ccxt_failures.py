@@ -78,7 +78,9 @@ def at_the_venue(trader: Trader) -> int:
 async def test_too_dear(trader: Trader) -> None:
     """More than the account has: not done, for the balance."""
     far, _, lots, _ = NUMBERS[trader.exchange]
-    found = await failure(trader, trader.intent(BUY, far, lots * (3_000 if trader.exchange == "binance" else 300)))
+    found = await failure(
+        trader, trader.intent(BUY, far, lots * (3_000 if trader.exchange == "binance" else 300))
+    )
     assert (found.effect, found.reason) == (Effect.NONE, Reason.BALANCE), found.text
     assert at_the_venue(trader) == 0
 

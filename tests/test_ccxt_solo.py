@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import ConfigError, parse
+from engine.assembly import make_trading
+from engine.config import ConfigError, instruments_of, parse
 from engine.edges.comparison import compare_accounts
 from engine.edges.exchange_process import ExchangeProcess
 from engine.edges.journal import read_inbox, read_journal, segments
@@ -144,8 +145,33 @@ async def test_a_run_through_ccxt_ends_with_equal_accounts(tmp_path: Path, proto
     assert told["private connection"] >= 1
 
 
-def test_what_ccxt_does_not_speak_is_refused_at_the_start(tmp_path: Path) -> None:
-    """With the place in the configuration and the mend."""
-    text = text_of(tmp_path, "simulated").replace('wire = "simulated"', "")
-    with pytest.raises(ConfigError, match=r"venues\[0\].trading.gateway: ccxt does not speak"):
-        SoloRun(parse(text, "test"), text)
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ((('protocol = "binance"', 'protocol = "simulated"'),), "ccxt does not speak"),
+        (
+            (
+                ('protocol = "binance"', 'kind = "watch"\nprotocol = "bitfinex"'),
+                ('name = "through', 'mode = "sandbox"\nname = "through'),
+            ),
+            "no trading on bitfinex through ccxt: its client order ids are numbers",
+        ),
+    ],
+)
+def test_where_ccxt_cannot_trade_is_said_at_the_start(
+    tmp_path: Path, changes: tuple[tuple[str, str], ...], said: str
+) -> None:
+    """With the place in the configuration."""
+    text = text_of(tmp_path, "binance").partition("[[exchange.faults")[0]
+    text = text.replace('[[venues]]\nname = "beta"', '[[venues]]\nname = "beta"\n#')
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    if "sandbox" in text:
+        text = text.replace(
+            'name = "beta"\n#',
+            'name = "beta"\nkind = "watch"\nprotocol = "okx"\ntrading = { gateway = "none" }',
+        )
+    config = parse(text, "test")
+    with pytest.raises(ConfigError, match=rf"venues\[0\].trading.gateway: {said}"):
+        make_trading(config, 0, instruments_of(config))

@@ -5,8 +5,8 @@ wrong and how to mend it. Ray and the web framework load only inside the command
 """
 
 import asyncio
-import os
 import importlib.util
+import os
 import re
 import signal
 import sys

@@ -12,7 +12,7 @@ from engine.instruments import Instrument
 from engine.messages import BUY, SELL, Answer, CallKind, OrderState, Reason, TimeInForce
 from engine.venues.binance_trading import BinanceTrading
 from engine.venues.handler import Malformed
-from engine.venues.native_calls import call_of
+from engine.venues.native_calls import NativeFrame, call_of, decode
 from engine.venues.trading import (
     BalancesSeen,
     BannedSeen,
@@ -157,6 +157,88 @@ def test_an_order_is_named_by_our_id_where_it_has_one() -> None:
     assert params(trading.cancel(OrderRef("a", "7", 1), NOW))["origClientOrderId"] == "a"
     assert params(trading.cancel(OrderRef("", "7", 1), NOW))["orderId"] == "7"
     assert call_of(trading.cancel(OrderRef("", "7", 1), NOW).payload).method == "DELETE"
+
+
+# --- orders by the WebSocket API ------------------------------------------------------------------
+
+
+def opened() -> BinanceTrading:
+    """With its connection open."""
+    trading = make()
+    trading.opened(NOW)
+    return trading
+
+
+def frame_of(request: Request) -> dict[str, Any]:
+    """The frame of a request, before it is signed."""
+    found = decode(request.payload)
+    assert isinstance(found, NativeFrame)
+    assert found.signed
+    frame: dict[str, Any] = json.loads(found.body)
+    return frame
+
+
+def told(id_: str, status: int, **more: object) -> bytes:
+    """An answer on the connection."""
+    return json.dumps({"id": id_, "status": status, **more}).encode()
+
+
+def test_orders_go_by_the_websocket_while_it_is_there() -> None:
+    """The same parameters; the id of the request is the order's."""
+    trading, order = opened(), intent("ours", 4_200_050, 7, SELL, instrument=1)
+    frame = frame_of(trading.create(order, NOW, NOW + 500 * MS))
+    assert (frame["id"], frame["method"]) == ("cours", "order.place")
+    by_rest = params(make().create(order, NOW, NOW + 500 * MS))
+    assert {name: str(value) for name, value in frame["params"].items()} == by_rest
+    assert frame["params"]["timestamp"] == 1_700_000_000_123
+    ref = OrderRef("ours", "7", 1)
+    frame = frame_of(trading.cancel(ref, NOW))
+    assert (frame["id"], frame["method"]) == ("xours", "order.cancel")
+    assert frame["params"]["origClientOrderId"] == "ours"
+    for other in (OrderRef("", "7", 1), OrderRef("f" * 36, "7", 1)):
+        assert trading.cancel(other, NOW).answered  # no id of a request is so long
+    trading.closed()
+    assert trading.cancel(ref, NOW).answered
+    assert trading.create(order, NOW, NOW).answered
+
+
+def test_answers_on_the_websocket_name_the_order(recorded: Path) -> None:
+    """An order with its fills, a refusal with its meaning, what is used of the limits."""
+    body = recorded_json(recorded, "http_json/new_order_full_response.json")
+    rates = [
+        {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 50, "count": 12},
+        {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5, "limit": 1},
+    ]  # fmt: skip
+    news = opened().heard(told("cours", 200, result=body, rateLimits=rates))
+    assert news[0] == UsageSeen("orders-10s", 12, 50)
+    assert news[1:] == answer(asked(CallKind.CREATE, "ours", 1), body)
+    body = recorded_json(recorded, "http_json/cancel_order_response.json")
+    (seen,) = opened().heard(told("xmyOrder1", 200, result=body))
+    assert [seen] == answer(asked(CallKind.CANCEL), body)
+    with pytest.raises(Malformed):
+        opened().heard(told("cours", 200, result=[]))
+    assert opened().heard(told("c", 200)) == []
+
+
+def test_refusals_on_the_websocket() -> None:
+    """Of which order, of what, and for how long the host is to be left alone."""
+    error = {"code": -2010, "msg": "Account has insufficient balance for requested action."}
+    (failed,) = opened().heard(told("cours", 400, error=error))
+    assert failed == CallFailed(
+        Effect.NONE, Reason.BALANCE, f"-2010: {error['msg']}", client_order_id="ours",
+        kind=CallKind.CREATE,
+    )  # fmt: skip
+    (failed,) = opened().heard(told("xours", 400, error={"code": -2011, "msg": "Unknown order"}))
+    assert isinstance(failed, CallFailed)
+    assert (failed.kind, failed.effect) == (CallKind.CANCEL, Effect.NONE)
+    limited = {"code": -1003, "msg": "Too much", "data": {"serverTime": 1_000, "retryAfter": 8_500}}
+    banned, failed = opened().heard(told("cours", 418, error=limited))
+    assert banned == BannedSeen(7_500 * MS, True)
+    assert isinstance(failed, CallFailed)
+    assert failed.reason is Reason.RATE_LIMITED
+    (failed,) = opened().heard(told("cours", 429, error={"code": -1015, "msg": "Too many orders"}))
+    assert isinstance(failed, CallFailed)
+    assert failed.reason is Reason.RATE_LIMITED
 
 
 # --- recorded answers -------------------------------------------------------------------------------

@@ -506,6 +506,14 @@ def test_the_subscription_is_ready_or_refused() -> None:
     assert failed.kind is CallKind.STREAM
 
 
+def test_times_have_a_zone() -> None:
+    """As Kraken writes them, to the microsecond; anything else is none."""
+    assert kraken_words.time_ns("2023-09-25T09:05:00.123456Z") == 1_695_632_700_123_456_000
+    for text in ("2023-09-25T09:05:00.123456", "yesterday", ""):
+        with pytest.raises(ValueError, match=r"zone|isoformat"):
+            kraken_words.time_ns(text)
+
+
 def test_names_of_pairs() -> None:
     """As Kraken has them: old assets with a letter in front."""
     assert kraken_words.pair_names("BTC/USD") == (

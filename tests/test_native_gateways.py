@@ -239,3 +239,25 @@ def test_all_orders_go_at_once(protocol: str, way: type[Account]) -> None:
         assert account.venue.exchange.open_orders("main", None) == []
 
     play(protocol, way, scene)
+
+
+def test_a_cancel_has_a_way_while_the_websocket_is_gone(protocol: str, way: type[Account]) -> None:
+    """By REST, at either exchange; at Binance an order too."""
+
+    async def scene(account: Account) -> None:
+        trading = account.trading
+        order = intent("ab0123456789abcdef", MIDDLE[protocol] - 1_000, LOTS[protocol])
+        if protocol == "binance":
+            trading.closed()
+        request = trading.create(order, account.now_ns, deadline(account))
+        assert request.answered is (protocol == "binance")
+        await account.ask(request)
+        await account.seen(OrderSeen, lambda o: o.state is OrderState.ACKNOWLEDGED)
+        trading.closed()
+        request = trading.cancel(OrderRef(order.client_order_id, "", 0), account.now_ns)
+        assert request.answered
+        await account.ask(request)
+        assert not any(isinstance(each, CallFailed) for each in account.news)
+        assert account.venue.exchange.open_orders("main", None) == []
+
+    play(protocol, way, scene)

@@ -1,10 +1,11 @@
-"""Binance spot, traded on natively: REST for what we ask, the WebSocket API's user data stream for news.
+"""Binance spot, traded on natively: orders and news by the WebSocket API, questions by REST.
 
-The timestamp of a request is the venue's time as the gateway knows it, and the window reaches to the
+A request by the WebSocket API bears our order's id, and so does its answer. Orders go by REST while that is
+gone. The timestamp of a request is the venue's time as the gateway knows it, and the window reaches to the
 deadline, so Binance itself refuses a late order. Trades are numbered by symbol, so a trade's id is
 'BTCUSDT-123'. Sources:
 https://developers.binance.com/docs/binance-spot-api-docs/rest-api/trading-endpoints,
-.../account-endpoints and .../websocket-api/user-data-stream-requests
+.../account-endpoints, .../websocket-api/trading-requests and /user-data-stream-requests
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +19,6 @@ from engine.messages import (
     Answer,
     CallKind,
     OrderIntent,
-    Reason,
     TimeInForce,
 )
 from engine.venues import binance_words as words
@@ -30,8 +30,6 @@ from engine.venues.native_calls import NativeCall, NativeFrame, Params, call_of,
 from engine.venues.trading import (
     BannedSeen,
     Budget,
-    CallFailed,
-    Effect,
     FillsSeen,
     IdRules,
     OrderMissing,
@@ -58,6 +56,18 @@ USAGE: Final = {
     "x-mbx-order-count-10s": TEN_S,
     "x-mbx-order-count-1d": DAY,
 }
+ROWS: Final = {
+    ("REQUEST_WEIGHT", "MINUTE", 1): WEIGHT,
+    ("ORDERS", "SECOND", 10): TEN_S,
+    ("ORDERS", "DAY", 1): DAY,
+}
+CHANGES: Final = {
+    CallKind.CREATE: ("order.place", "POST", "c"),
+    CallKind.CANCEL: ("order.cancel", "DELETE", "x"),
+}
+WHOLE: Final = frozenset({"recvWindow", "timestamp"})
+KINDS: Final = {mark: kind for kind, (_, _, mark) in CHANGES.items()}
+NAME_MAX: Final = 35  # a request's id has 36 characters at most
 TOO_MANY, BANNED = 429, 418
 BAN_S: Final = 120  # where it is not said how long
 OK: Final = 200
@@ -156,32 +166,42 @@ class BinanceTrading:
             ("recvWindow", str(window_ms)),
             ("timestamp", str(sent_ms)),
         )
-        return Request(
-            CallKind.CREATE,
-            encode(NativeCall("POST", "/api/v3/order", params)),
+        made = self._change(CallKind.CREATE, params, intent.client_order_id)
+        return made._replace(
             weights=((WEIGHT, 1), (TEN_S, 1), (DAY, 1)),
-            client_order_id=intent.client_order_id,
             instrument=instrument.id,
             deadline_ns=(sent_ms + window_ms + 1) * MS,
         )
 
+    def _change(self, kind: CallKind, params: Params, name: str) -> Request:
+        """A request by the WebSocket API, or by REST where that cannot bear it."""
+        method, verb, mark = CHANGES[kind]
+        if not (self._state.asked_ns and 0 < len(name) <= NAME_MAX):
+            payload = encode(NativeCall(verb, "/api/v3/order", params))
+            return Request(kind, payload, client_order_id=name)
+        # Whole numbers are numbers there, decimals are text.
+        said = {key: int(value) if key in WHOLE else value for key, value in params}
+        body = {"id": mark + name, "method": method, "params": said}
+        frame = NativeFrame(msgspec.json.encode(body), signed=True)
+        return Request(kind, encode(frame), answered=False, client_order_id=name)
+
     def cancel(self, ref: OrderRef, venue_ns: int) -> Request:
-        """See `Trading`."""
-        return self._of_order(CallKind.CANCEL, "DELETE", 1, ref, venue_ns)
+        """See `Trading`; one that is late does no harm."""
+        made = self._change(CallKind.CANCEL, self._named(ref, venue_ns), ref.client_order_id)
+        return made._replace(weights=((WEIGHT, 1),), instrument=ref.instrument)
 
     def query(self, ref: OrderRef, venue_ns: int) -> Request:
         """See `Trading`."""
-        return self._of_order(CallKind.QUERY, "GET", 4, ref, venue_ns)
+        call = NativeCall("GET", "/api/v3/order", self._named(ref, venue_ns))
+        weights = ((WEIGHT, 4),)
+        name, number = ref.client_order_id, ref.instrument
+        return Request(CallKind.QUERY, encode(call), True, weights, name, number)
 
-    def _of_order(
-        self, kind: CallKind, method: str, weight: int, ref: OrderRef, venue_ns: int
-    ) -> Request:
+    def _named(self, ref: OrderRef, venue_ns: int) -> Params:
         named = ("origClientOrderId", ref.client_order_id)
         if not ref.client_order_id:
             named = ("orderId", ref.venue_order_id)
-        symbol = ("symbol", self._ours.natives[ref.instrument])
-        request = self._ask(kind, method, "/api/v3/order", (symbol, named), weight, venue_ns)
-        return request._replace(client_order_id=ref.client_order_id, instrument=ref.instrument)
+        return (("symbol", self._ours.natives[ref.instrument]), named, *_when(venue_ns))
 
     def cancel_all(self, venue_ns: int) -> Sequence[Request]:
         """See `Trading`: one request a symbol, which strikes orders of others on the account too."""
@@ -233,8 +253,7 @@ class BinanceTrading:
         self, kind: CallKind, method: str, path: str, params: Params, weight: int, venue_ns: int
     ) -> Request:
         """A request that does no harm when it is late."""
-        when = (("recvWindow", str(WINDOW_MAX_MS)), ("timestamp", str(venue_ns // MS)))
-        call = NativeCall(method, path, (*params, *when))
+        call = NativeCall(method, path, (*params, *_when(venue_ns)))
         return Request(kind, encode(call), weights=((WEIGHT, weight),))
 
     # --- answers ----------------------------------------------------------------------------------
@@ -260,13 +279,9 @@ class BinanceTrading:
             return
         if request.kind is CallKind.CANCEL_ALL and code == NOT_CANCELLED:
             return  # there was none
-        if answer.status == BANNED or (answer.status == TOO_MANY and code != words.TOO_MANY_ORDERS):
-            said = dict(answer.headers).get("retry-after", "")
-            wait_s = int(said) if said.isascii() and said.isdigit() else BAN_S
-            yield BannedSeen(wait_s * SECOND_NS, answer.status == BANNED)
-            text = f"status {answer.status}" if error is None else f"{code}: {error.msg}"
-            yield CallFailed(Effect.NONE, Reason.RATE_LIMITED, text)
-            return
+        said = dict(answer.headers).get("retry-after", "")
+        wait_s = int(said) if said.isascii() and said.isdigit() else BAN_S
+        yield from _banned(answer.status, code, wait_s * SECOND_NS)
         yield words.failure(answer.status, error)
 
     def _fills(self, request: Request, rows: list[TradeAnswer]) -> FillsSeen:
@@ -297,15 +312,41 @@ class BinanceTrading:
                     self._state = _State(max(1, self._state.asked_ns))
                     return [StreamGap()]
                 return self._account.event(frame.event)
+            return self._told(frame)
         except (*UNREADABLE, KeyError) as error:
             raise Malformed(str(error)) from error
-        if frame.id != SUBSCRIBE:
-            return []
+
+    def _told(self, frame: words.StreamFrame) -> list[PrivateNews]:
+        """An answer: to what subscribes, or to an order's request, whose id it bears."""
+        name = frame.id if isinstance(frame.id, str) else ""
+        if name != SUBSCRIBE:
+            return self._changed(name, frame)
         refusal = frame.error
         if frame.status == OK or (refusal is not None and "already" in refusal.msg):
             self._state = _State(self._state.asked_ns, True)
             return [StreamReady()]
-        return [words.failure(frame.status, refusal)]
+        return [words.failure(frame.status, refusal, "", CallKind.STREAM)]
+
+    def _changed(self, name: str, frame: words.StreamFrame) -> list[PrivateNews]:
+        kind, ours = KINDS.get(name[:1]), name[1:]
+        if kind is None or not ours:
+            return []
+        news: list[PrivateNews] = [
+            UsageSeen(budget, row.count, row.limit)
+            for row in frame.rateLimits
+            if (budget := ROWS.get((row.rateLimitType, row.interval, row.intervalNum)))
+        ]
+        if frame.status == OK:
+            read = self._account.placed if kind is CallKind.CREATE else self._account.order
+            return news + read(ours, bytes(frame.result))
+        error = frame.error
+        code, wait_ms = 0, BAN_S * 1_000
+        if error is not None:
+            code = error.code
+            if error.data is not None:
+                wait_ms = max(0, error.data.retryAfter - error.data.serverTime)
+        news += _banned(frame.status, code, wait_ms * MS)
+        return [*news, words.failure(frame.status, error, ours, kind)]
 
     # --- snapshot -----------------------------------------------------------------------------------
 
@@ -318,8 +359,19 @@ class BinanceTrading:
         self._state = msgspec.msgpack.decode(data, type=_State)
 
 
+def _when(venue_ns: int) -> Params:
+    """The time of a request, and as long as Binance takes it."""
+    return ("recvWindow", str(WINDOW_MAX_MS)), ("timestamp", str(venue_ns // MS))
+
+
 def _usage(answer: Answer) -> Iterator[UsageSeen]:
     for name, value in answer.headers:
         budget = USAGE.get(name)
         if budget is not None and value.isascii() and value.isdigit():
             yield UsageSeen(budget, int(value))
+
+
+def _banned(status: int, code: int, wait_ns: int) -> Iterator[BannedSeen]:
+    """What is for the whole host; too many orders are the account's own matter."""
+    if status == BANNED or (status == TOO_MANY and code != words.TOO_MANY_ORDERS):
+        yield BannedSeen(wait_ns, status == BANNED)

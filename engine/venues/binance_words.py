@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from engine.messages import OrderState, Reason
+from engine.messages import CallKind, OrderState, Reason
 from engine.venues.trading import CallFailed, Effect
 
 MS: Final = 1_000_000
@@ -99,11 +99,29 @@ class TimeAnswer(msgspec.Struct):
     serverTime: int
 
 
+class Retry(msgspec.Struct):
+    """When to come back, in ms, beside an error of the WebSocket API."""
+
+    serverTime: int = 0
+    retryAfter: int = 0
+
+
 class ErrorAnswer(msgspec.Struct):
     """What an answer says that is none."""
 
     code: int
     msg: str = ""
+    data: Retry | None = None
+
+
+class RateRow(msgspec.Struct):
+    """What of a limit is used, beside every answer of the WebSocket API."""
+
+    rateLimitType: str
+    interval: str
+    intervalNum: int
+    limit: int
+    count: int = 0
 
 
 class Balance(msgspec.Struct):
@@ -149,6 +167,8 @@ class StreamFrame(msgspec.Struct):
     status: int = 0
     event: Event | None = None
     error: ErrorAnswer | None = None
+    result: msgspec.Raw = msgspec.Raw(b"")
+    rateLimits: list[RateRow] = []
 
 
 class Meaning(NamedTuple):
@@ -187,9 +207,15 @@ REFUSALS: Final = {
     "Account has insufficient balance for requested action.": Meaning(Effect.NONE, Reason.BALANCE),
 }
 SERVER_ERRORS_FROM: Final = 500
+LIMITS: Final = (418, 429)
 
 
-def failure(status: int, error: ErrorAnswer | None) -> CallFailed:
+def failure(
+    status: int,
+    error: ErrorAnswer | None,
+    client_order_id: str = "",
+    kind: CallKind = CallKind.CREATE,
+) -> CallFailed:
     """What a status and error say of the request that they answer.
 
     Without an error of Binance's own, a 5xx says nothing of what was done; a 4xx comes from what
@@ -197,14 +223,25 @@ def failure(status: int, error: ErrorAnswer | None) -> CallFailed:
     """
     if error is None:
         meaning = IN_DOUBT if status >= SERVER_ERRORS_FROM else DOWN
-        return CallFailed(meaning.effect, meaning.reason, f"status {status}", False, True)
+        meaning = LIMITED if status in LIMITS else meaning
+        down = meaning.venue_down
+        text = f"status {status}"
+        return CallFailed(meaning.effect, meaning.reason, text, False, down, client_order_id, kind)
     text = f"{error.code}: {error.msg}"
     meaning = MEANINGS.get(error.code, NOT_DONE)
     if error.code == REFUSED:
         meaning = REFUSALS.get(error.msg, NOT_DONE)
     elif status >= SERVER_ERRORS_FROM and error.code not in MEANINGS:
         meaning = IN_DOUBT
-    return CallFailed(meaning.effect, meaning.reason, text, meaning.clock, meaning.venue_down)
+    return CallFailed(
+        meaning.effect,
+        meaning.reason,
+        text,
+        meaning.clock,
+        meaning.venue_down,
+        client_order_id,
+        kind,
+    )
 
 
 _ERROR = msgspec.json.Decoder(ErrorAnswer)

@@ -63,7 +63,10 @@ def rfc3339(time_ns: int) -> str:
 
 def time_ns(text: str) -> int:
     """An RFC 3339 time in ns; raises ValueError."""
-    since = datetime.fromisoformat(text) - datetime(1970, 1, 1, tzinfo=UTC)
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text[:40]!r} has no time zone")
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * SECOND_NS + since.microseconds * 1000
 
 

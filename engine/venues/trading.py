@@ -269,7 +269,7 @@ class Trading(Protocol):
         """
 
     def closed(self) -> None:
-        """The private connection is gone, and what was sent on it is answered no more."""
+        """The private connection is gone, and what it was asked with it."""
 
     def keep_alive(self, venue_ns: int) -> Sequence[Request]:
         """What keeps the private stream alive; called each second."""

@@ -4,11 +4,11 @@ The one file that knows every component's class. `topology_of` gives the numbers
 components of one actor, the same in a backtest, in one process and in a cluster.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from engine.bots.arbitrage import ArbitrageBot
 from engine.component import Component
-from engine.config import ASSET_DECIMALS, BotConfig, Config
+from engine.config import ASSET_DECIMALS, BotConfig, Config, ConfigError
 from engine.instruments import Instrument, Instruments
 from engine.ledger import Ledger
 from engine.monitor import Monitor
@@ -23,6 +23,8 @@ from engine.venues.bitfinex import BitfinexHandler
 from engine.venues.bitstamp import BitstampHandler
 from engine.venues.bybit import BybitHandler, BybitLinearHandler
 from engine.venues.ccxt import CcxtHandler
+from engine.venues.ccxt_exchanges import ccxt_id
+from engine.venues.ccxt_trading import CcxtTrading
 from engine.venues.coinbase import CoinbaseHandler
 from engine.venues.coinbase_exchange import CoinbaseExchangeHandler
 from engine.venues.gate import GateHandler
@@ -151,4 +153,27 @@ def make_trading(config: Config, place: int, instruments: Instruments) -> Tradin
             return BinanceTrading(part, natives, decimals, limited)
         case "native", "kraken" if traded:
             return KrakenTrading(part, natives, decimals, venue.trading.tier, limited)
+        case "ccxt", _ if traded:
+            return _through_ccxt(config, place, part, decimals, limited)
     return None
+
+
+def _through_ccxt(
+    config: Config,
+    place: int,
+    part: Sequence[Instrument],
+    decimals: Mapping[str, int],
+    limited: bool,
+) -> Trading:
+    """Trading by ccxt's client, whatever brings the market data; symbols are ccxt's unified ones.
+
+    Raises ConfigError for an exchange that cannot be traded on so.
+    """
+    venue = config.venues[place]
+    named = venue.protocol == "ccxt"
+    symbols = {i.id: (named and config.instruments[i.id].native) or i.symbol for i in part}
+    try:
+        exchange = ccxt_id(venue.protocol, venue.exchange)
+        return CcxtTrading(exchange, part, symbols, decimals, venue.trading.tier, limited)
+    except ValueError as error:
+        raise ConfigError(f"venues[{place}].trading.gateway: {error}") from error

@@ -34,6 +34,7 @@ from ext.risk cimport *
 FLATTENING, HEDGE, OWED, GUARD = F_FLATTENING, F_HEDGE, F_OWED, F_GUARD
 NO_LIMIT = 0x7FFFFFFFFFFFFFFF
 LEGS = LEGS_MAX
+Leg = tuple
 REASONS = {
     "ORDER_NOTIONAL": R_ORDER_NOTIONAL, "POSITION": R_POSITION, "PRICE_DISTANCE": R_PRICE_DISTANCE,
     "ORDER_LOTS": R_ORDER_LOTS, "MIN_NOTIONAL": R_MIN_NOTIONAL, "GROSS_EXPOSURE": R_GROSS,
@@ -1020,7 +1021,9 @@ cdef class RiskKernel:
             if words[:4].tolist() != here:
                 raise ValueError(f"it begins with {words[:4].tolist()}, not {here}")
             self._restore(words)
-        except (ValueError, IndexError) as error:
+        except StopIteration:
+            raise ValueError("not a risk kernel's snapshot: it ends too early") from None
+        except ValueError as error:
             raise ValueError(f"not a risk kernel's snapshot: {error}") from error
 
     cdef int _restore(self, object words) except -1:

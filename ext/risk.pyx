@@ -19,7 +19,6 @@ from array import array
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
-from libc.math cimport llround
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
@@ -27,7 +26,7 @@ from libc.string cimport memcpy, memset
 cimport cython
 
 from ext.recent cimport (
-    Recent, content_age, drop_recent, forget_first, knows_name, make_recent, remember,
+    Recent, content_age, drop_recent, fetch_recent, forget_first, knows_name, make_recent, remember,
 )
 from ext.risk cimport *
 
@@ -79,7 +78,9 @@ cdef inline int64_t clamped(wide value) noexcept nogil:
 cdef inline int64_t worth(int64_t units, double mark) noexcept nogil:
     """Units at a mark, rounded to the currency's units."""
     cdef double value = units * mark
-    return HUGE if value >= 4.6e18 else -HUGE if value <= -4.6e18 else llround(value)
+    if value >= 0:
+        return HUGE if value >= 4.6e18 else <int64_t>(value + 0.5)
+    return -HUGE if value <= -4.6e18 else <int64_t>(value - 0.5)
 
 
 cdef inline int64_t worst(int64_t position, int64_t buys, int64_t sells) noexcept nogil:
@@ -405,6 +406,7 @@ cdef class RiskKernel:
         cdef bint reduces
         if not 0 <= wish.instrument < self.market_count:
             return self._no(R_UNKNOWN_INSTRUMENT, self.market_count - 1, wish.instrument)
+        fetch_recent(&self.recent, wish.name, wish.content)
         market = &self.markets[wish.instrument]
         if wish.venue != market.venue:
             return self._no(R_UNKNOWN_INSTRUMENT, market.venue, wish.venue)

@@ -11,6 +11,7 @@ from engine.component import Component
 from engine.config import BotConfig, Config
 from engine.instruments import Instrument, Instruments
 from engine.ledger import Ledger
+from engine.ledger_config import currency_of
 from engine.monitor import Monitor
 from engine.risk import RiskGuard
 from engine.risk_limits import Surroundings
@@ -106,9 +107,11 @@ def _component(
     if kind == "scanner":
         return Scanner(number, instruments, config.scanner)
     if kind == "risk":
-        return RiskGuard(number, instruments, config.risk, surroundings(config, topology))
+        return RiskGuard(
+            number, instruments, config.risk, surroundings(config, topology, instruments)
+        )
     if kind == "ledger":
-        return Ledger(number, instruments)
+        return Ledger(number, instruments, config.ledger)
     if kind == "bot":
         bot: BotConfig = config.bots[place]
         return BOTS[bot.kind](number, instruments, bot, config.name)
@@ -116,10 +119,11 @@ def _component(
     return Monitor(number, instruments, bots)
 
 
-def surroundings(config: Config, topology: Topology) -> Surroundings:
+def surroundings(config: Config, topology: Topology, instruments: Instruments) -> Surroundings:
     """What the guard is told of the engine around it."""
     bots = dict(zip(topology.of_kind("bot"), (bot.name for bot in config.bots), strict=True))
-    return Surroundings(config.name, bots)
+    currency = currency_of(config.ledger, instruments)
+    return Surroundings(config.name, bots, None, currency, config.ledger.pegs)
 
 
 def make_venue(config: Config, place: int, instruments: Instruments, number: int) -> Venue:

@@ -5,6 +5,7 @@ wrong and how to mend it. Ray and the web framework load only inside the command
 """
 
 import asyncio
+import importlib.util
 import os
 import re
 import signal
@@ -15,7 +16,8 @@ from typing import Annotated
 
 import typer
 
-from engine.config import Config, ConfigError
+from engine.assembly import make_trading, topology_of
+from engine.config import Config, ConfigError, instruments_of
 from engine.edges import doctor as doctor_checks
 from engine.edges.catalog import commands as catalog_commands
 from engine.edges.directory import KillSwitchPage
@@ -77,12 +79,23 @@ def _confirm(config: Config, understood: bool) -> None:
 
 def _check_strategies(config: Config) -> None:
     """Classes of the user's own are found before anything is started."""
-    from engine.assembly import topology_of
-
     try:
         topology_of(config)
     except ConfigError as error:
         raise Refused(str(error)) from error
+
+
+def _check_gateways(config: Config, path: Path) -> None:
+    """Whether each venue can be traded on as configured, before anything is started."""
+    instruments = instruments_of(config)
+    through_ccxt = any(venue.trading.gateway == "ccxt" for venue in config.venues)
+    if through_ccxt and importlib.util.find_spec("ccxt") is None:
+        raise Refused(f"{path}: gateway = 'ccxt' needs: pip install 'crypto-orchestrator[venues]'")
+    for place in range(len(config.venues)):
+        try:
+            make_trading(config, place, instruments)
+        except ConfigError as error:
+            raise Refused(f"{path}: {error}") from error
 
 
 def _check_machine(config: Config, cluster: bool) -> None:
@@ -121,6 +134,7 @@ def run(
     parsed, text = _load(config)
     _confirm(parsed, understood)
     seconds = parse_duration(duration) if duration else None
+    _check_gateways(parsed, config)
     if runtime not in ("cluster", "solo"):
         raise Refused(f"--runtime {runtime}: cluster or solo is expected")
     _check_strategies(parsed)

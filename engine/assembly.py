@@ -4,7 +4,7 @@ The one file that knows every component's class. `topology_of` gives the numbers
 components of one actor, the same in a backtest, in one process and in a cluster.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from engine.bots.arbitrage import ArbitrageBot
@@ -14,6 +14,7 @@ from engine.config import ASSET_DECIMALS, BotConfig, Config, ConfigError
 from engine.execution import Execution
 from engine.instruments import Instrument, Instruments
 from engine.ledger import Ledger
+from engine.ledger_config import currency_of
 from engine.monitor import Monitor
 from engine.orders.identity import deployment_prefix
 from engine.risk import RiskGuard
@@ -140,7 +141,9 @@ def _component(
     if kind == "scanner":
         return Scanner(number, instruments, config.scanner)
     if kind == "risk":
-        return RiskGuard(number, instruments, config.risk, surroundings(config, topology))
+        return RiskGuard(
+            number, instruments, config.risk, surroundings(config, topology, instruments)
+        )
     if kind == "ledger":
         return Ledger(number, instruments, config.ledger)
     if kind == "execution":
@@ -153,10 +156,11 @@ def _component(
     return Monitor(number, instruments, bots)
 
 
-def surroundings(config: Config, topology: Topology) -> Surroundings:
+def surroundings(config: Config, topology: Topology, instruments: Instruments) -> Surroundings:
     """What the guard is told of the engine around it."""
     bots = dict(zip(topology.of_kind("bot"), (bot.name for bot in config.bots), strict=True))
-    return Surroundings(config.name, bots)
+    currency = currency_of(config.ledger, instruments)
+    return Surroundings(config.name, bots, None, currency, config.ledger.pegs)
 
 
 def make_venue(config: Config, place: int, instruments: Instruments, number: int) -> Venue:
@@ -182,29 +186,35 @@ def make_trading(config: Config, place: int, instruments: Instruments) -> Tradin
     decimals = {**ASSET_DECIMALS, **config.assets}
     # A real exchange is traded on by a mode that says so, a recording by its own protocol only.
     traded = venue.kind == "simulated" or (venue.kind == "watch" and config.mode != "simulated")
-    if venue.trading.gateway == "ccxt":
-        return _through_ccxt(config, place, instruments) if traded else None
+    limited = config.exchange.limits or venue.kind != "simulated"
     match venue.trading.gateway, venue.protocol:
         case "native", "simulated":
             return SimulatedTrading(part, natives)
         case "native", "binance" if traded:
-            return BinanceTrading(part, natives, decimals)
+            return BinanceTrading(part, natives, decimals, limited)
         case "native", "kraken" if traded:
-            return KrakenTrading(part, natives, decimals, venue.trading.tier)
+            return KrakenTrading(part, natives, decimals, venue.trading.tier, limited)
+        case "ccxt", _ if traded:
+            return _through_ccxt(config, place, part, decimals, limited)
     return None
 
 
-def _through_ccxt(config: Config, place: int, instruments: Instruments) -> Trading:
+def _through_ccxt(
+    config: Config,
+    place: int,
+    part: Sequence[Instrument],
+    decimals: Mapping[str, int],
+    limited: bool,
+) -> Trading:
     """Trading by ccxt's client, whatever brings the market data; symbols are ccxt's unified ones.
 
     Raises ConfigError for an exchange that cannot be traded on so.
     """
     venue = config.venues[place]
     named = venue.protocol == "ccxt"
-    part = instruments.of_venue(place)
     symbols = {i.id: (named and config.instruments[i.id].native) or i.symbol for i in part}
-    decimals = {**ASSET_DECIMALS, **config.assets}
     try:
-        return CcxtTrading(ccxt_id(venue.protocol, venue.exchange), part, symbols, decimals)
+        exchange = ccxt_id(venue.protocol, venue.exchange)
+        return CcxtTrading(exchange, part, symbols, decimals, venue.trading.tier, limited)
     except ValueError as error:
         raise ConfigError(f"venues[{place}].trading.gateway: {error}") from error

@@ -2,6 +2,8 @@
 
 from random import Random
 
+import msgspec
+
 from engine.bots.base import MS, Memory, Strategy
 from engine.component import NOTHING, Outputs
 from engine.messages import BUY, SELL, AnyMessage, BookTop, Fill, TimeInForce, TimerFired
@@ -23,8 +25,8 @@ class Drift(Memory):
     """
 
     decisions: int = 0
-    bought: dict[str, int] = {}
-    asked: dict[str, int] = {}
+    bought: dict[str, int] = msgspec.field(default_factory=dict)
+    asked: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class StormBot(Strategy):

@@ -2,27 +2,19 @@
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from engine.edges.ccxt_structures import result_of
 from engine.instruments import Instrument
 from engine.messages import (
     BUY,
-    SELL,
     Answer,
-    CallKind,
     OrderIntent,
     OrderState,
-    Reason,
     TimeInForce,
 )
-from engine.units import format_decimal
-from engine.venues.ccxt_calls import BALANCE, ORDERS, TRADES, Work
+from engine.venues.ccxt_calls import Work
 from engine.venues.ccxt_trading import CcxtTrading
 from engine.venues.handler import Malformed
 from engine.venues.trading import (
-    AskMore,
     BalancesSeen,
     CallFailed,
     ClockSeen,
@@ -33,13 +25,10 @@ from engine.venues.trading import (
     OrderMissing,
     OrderRef,
     OrderSeen,
-    PrivateNews,
     Request,
     StreamReady,
     TransferSeen,
-    Unsupported,
 )
-from tests.ccxt_account import trading_at
 
 NOW = 1_700_000_000_000_000_000
 NAME = "ab" + "1" * 16
@@ -107,93 +96,6 @@ def trade(**fields: object) -> Value:
 def created(made: CcxtTrading) -> Request:
     """The request that places it."""
     return made.create(intent(), NOW, NOW + 500_000_000)
-
-
-# --- wishes -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("fields", "params"),
-    [
-        ({}, {}),
-        ({"time_in_force": TimeInForce.IOC}, {"timeInForce": "IOC"}),
-        ({"time_in_force": TimeInForce.FOK}, {"timeInForce": "FOK"}),
-        ({"post_only": True}, {"postOnly": True}),
-    ],
-)
-def test_a_create_is_one_call(fields: Value, params: Value) -> None:
-    """Price and quantity as texts, our id, and when it ends."""
-    request = trading().create(intent(**fields), NOW, NOW + 500_000_000)
-    (call,) = work_of(request).calls
-    assert (call.method, call.args) == (
-        "create_order",
-        ("BTC/USDT", "limit", "buy", "0.50000", "99.95"),
-    )
-    assert call.params == {"clientOrderId": NAME} | params
-    assert (request.kind, request.client_order_id, request.instrument) == (CallKind.CREATE, NAME, 0)
-    assert request.deadline_ns == 0
-
-
-def test_what_ccxt_has_no_word_for_is_not_sent() -> None:
-    """Good till a date, and post-only that takes."""
-    for fields in (
-        {"time_in_force": TimeInForce.GTD},
-        {"time_in_force": TimeInForce.IOC, "post_only": True},
-    ):
-        with pytest.raises(Unsupported):
-            trading().create(intent(**fields), NOW, NOW + 1)
-
-
-def test_binance_is_told_until_when() -> None:
-    """By its own clock; the deadline that it carries is never before the one that was asked for."""
-    request = trading("binance").create(intent(), NOW + 999_999, NOW + 500_000_000)
-    params = work_of(request).calls[0].params
-    assert params["timestamp"] == NOW // 10**6
-    assert params["recvWindow"] == 500
-    assert request.deadline_ns >= NOW + 500_000_000
-    late = trading("binance").create(intent(), NOW, NOW + 10**12)
-    assert work_of(late).calls[0].params["recvWindow"] == 60_000
-    assert late.deadline_ns <= NOW + 60_001 * 10**6
-
-
-def test_kraken_is_told_until_when() -> None:
-    """No nearer than it takes; what is carried counts."""
-    request = trading("kraken").create(intent(), NOW, NOW + 500_000_000)
-    assert work_of(request).calls[0].params["deadline"] == "2023-11-14T22:13:22.500Z"
-    assert request.deadline_ns >= NOW + 2_500_000_000
-    request = trading("kraken").create(intent(), NOW, NOW + 10_000_000_000)
-    assert work_of(request).calls[0].params["deadline"] == "2023-11-14T22:13:30.000Z"
-
-
-def test_an_order_is_looked_for_by_the_surest_name() -> None:
-    """The venue's id; ours where the exchange finds it by that; else its lists, the open ones first."""
-    both, ours = OrderRef(NAME, "7", 0), OrderRef(NAME, "", 0)
-    assert [c.method for c in work_of(trading().query(both, NOW)).calls] == ["fetch_order"]
-    (call,) = work_of(trading("binance").query(ours, NOW)).calls
-    assert (call.args, call.params) == (("", "BTC/USDT"), {"clientOrderId": NAME})
-    calls = work_of(trading("kraken").query(ours, NOW)).calls
-    assert [c.method for c in calls] == ["fetch_open_orders", "fetch_closed_orders"]
-    assert all(c.params == {"clientOrderId": NAME} for c in calls)
-    calls = work_of(trading("apex").query(ours, NOW)).calls
-    assert [(c.method, c.params) for c in calls] == [
-        ("fetch_open_orders", {}),
-        ("fetch_orders", {}),
-    ]
-
-
-def test_a_cancel_by_an_id_that_the_exchange_does_not_take() -> None:
-    """Looks for the order first: an empty id in an address might mean all orders."""
-    made = trading("gemini")
-    request = made.cancel(OrderRef(NAME, "", 0), NOW)
-    assert [c.method for c in work_of(request).calls] == ["fetch_open_orders"]
-    (more,) = made.answered(request, answer([order(clientOrderId="x", id="6"), order()]))
-    assert isinstance(more, AskMore)
-    assert more.request.kind is CallKind.CANCEL
-    (call,) = work_of(more.request).calls
-    assert (call.method, call.args) == ("cancel_order", ("7", "BTC/USDT"))
-    (gone,) = made.answered(request, answer([]))
-    assert isinstance(gone, CallFailed)
-    assert gone.effect is Effect.NONE
 
 
 # --- orders -----------------------------------------------------------------------------------------
@@ -423,122 +325,3 @@ def test_frames() -> None:
     for payload in (b"", b"{}", b'{"watch":"news"}', b'{"watch":"orders","data":{}}', b"[1]"):
         with pytest.raises(Malformed):
             made.heard(payload)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                "id symbol side price amount filled status order fee data watch".split()
-            ),
-            inner,
-            max_size=6,
-        )
-    ),
-    max_leaves=12,
-)
-
-
-@settings(max_examples=300, deadline=None)
-@given(payload=st.binary(max_size=60) | JSON.map(msgspec.json.encode))
-def test_whatever_comes_is_read_or_malformed(payload: bytes) -> None:
-    """No answer and no frame raises anything else."""
-    made = trading_at("kraken")
-    ref = OrderRef(NAME, "", 0)
-    requests = [made.query(ref, NOW), made.cancel(ref, NOW), made.fills(-1, NOW, 0, NOW)]
-    requests += [made.balances(NOW), *made.open_orders(NOW), *made.transfers(NOW, NOW)]
-    requests += [made.create(intent(), NOW, NOW)]
-    for body in (payload, b"[" + payload + b"]"):
-        for request in requests:
-            try:
-                made.answered(request, Answer(0, 1, NOW, 0, 1, 200, body))
-            except Malformed:
-                continue
-    try:
-        made.heard(payload)
-    except Malformed:
-        return
-
-
-# --- against a slow reading -------------------------------------------------------------------------
-
-LOTS = st.integers(1, 10**9)
-TICKS = st.integers(1, 10**7)
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    lots=LOTS,
-    ticks=TICKS,
-    share=st.integers(0, 10),
-    side=st.sampled_from((BUY, SELL)),
-    status=st.sampled_from(["open", "closed", "canceled", "expired", "rejected"]),
-    floats=st.booleans(),
-)
-def test_what_the_edge_writes_is_read_to_the_lot(
-    lots: int, ticks: int, share: int, side: int, status: str, floats: bool
-) -> None:
-    """ccxt's whole structure in, numbers as texts or as floats; the same ints out."""
-    filled = lots * share // 10
-    number = float if floats else str
-    item = {
-        "id": "9",
-        "clientOrderId": NAME,
-        "symbol": "BTC/USDT",
-        "side": "buy" if side == BUY else "sell",
-        "price": number(format_decimal(ticks, 2)),
-        "amount": number(format_decimal(lots, 5)),
-        "filled": number(format_decimal(filled, 5)),
-        "status": status,
-        "timestamp": 5,
-        "trades": [],
-        "info": {"anything": 1.5},
-    }
-    made = trading()
-    told = msgspec.json.encode({"watch": "orders", "data": result_of(ORDERS, [item])})
-    (seen,) = made.heard(told)
-    assert isinstance(seen, OrderSeen)
-    assert seen[:7] == (NAME, "9", 0, side, ticks, lots, filled)
-    ended = {
-        "closed": OrderState.FILLED if filled == lots else OrderState.CANCELLED,
-        "canceled": OrderState.CANCELLED,
-        "expired": OrderState.EXPIRED,
-        "rejected": OrderState.REJECTED,
-        "open": OrderState.PARTLY_FILLED if filled else OrderState.ACKNOWLEDGED,
-    }
-    assert seen.state is ended[status]
-    assert (seen.reason is Reason.NONE) == (status in ("open", "closed", "canceled"))
-
-
-@settings(max_examples=200, deadline=None)
-@given(lots=LOTS, ticks=TICKS, fee=st.integers(-(10**6), 10**9), floats=st.booleans())
-def test_trades_and_balances_are_read_to_the_unit(
-    lots: int, ticks: int, fee: int, floats: bool
-) -> None:
-    """The fee too, and what is held."""
-    number = float if floats else str
-    item = {
-        "id": 12,
-        "order": "9",
-        "symbol": "BTC/USDT",
-        "side": "sell",
-        "price": number(format_decimal(ticks, 2)),
-        "amount": number(format_decimal(lots, 5)),
-        "fee": {"cost": number(format_decimal(fee, 8)), "currency": "USDT", "rate": 0.1},
-        "takerOrMaker": "taker",
-        "timestamp": 1.0,
-        "info": {"clientOrderId": NAME},
-    }
-    made = trading()
-    (seen,) = made.heard(
-        msgspec.json.encode({"watch": "trades", "data": result_of(TRADES, [item])})
-    )
-    assert seen == FillSeen(
-        NAME, "9", 0, SELL, ticks, lots, fee, "USDT", "BTC/USDT-12", False, 1_000_000
-    )
-    held = {"total": {"BTC": number(format_decimal(lots, 8)), "ETH": None}, "info": {}}
-    told = msgspec.json.encode({"watch": "balance", "data": result_of(BALANCE, held)})
-    news: PrivateNews = made.heard(told)[0]
-    assert news == BalancesSeen((("BTC", lots, lots),), 0)

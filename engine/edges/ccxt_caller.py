@@ -10,7 +10,7 @@ import importlib
 import json
 import re
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, NamedTuple
@@ -72,15 +72,36 @@ class Account(NamedTuple):
 
 
 class Nonces:
-    """Numbers that grow with every request of an account, over all of its clients."""
+    """Numbers that grow with every request of an account, over all of its clients.
 
-    def __init__(self) -> None:
+    An exchange that counts by them wants them in order too: there a request leaves in its `turn`,
+    and the next one when it was answered, or soon after.
+    """
+
+    def __init__(self, exchange: str) -> None:
+        self.turn = asyncio.Lock() if exchange in COUNTED_NONCES else None
         self._last = 0
 
     def next(self, proposed: Callable[[], int]) -> int:
         """The client's own, or the one after the last."""
         self._last = max(self._last + 1, proposed())
         return self._last
+
+    async def in_turn(self, sending: Coroutine[Any, Any, Any]) -> Any:
+        """Send after those that were numbered before; must be called as soon as it is numbered."""
+        if self.turn is None:
+            return await sending
+        task: asyncio.Task[Any] | None = None
+        try:
+            async with self.turn:
+                task = asyncio.ensure_future(sending)
+                await asyncio.wait({task}, timeout=IN_TURN_S)
+            return await task
+        finally:
+            if task is None:
+                sending.close()
+            else:
+                task.cancel()
 
 
 def open_client(account: Account, nonces: Nonces) -> Any:
@@ -110,13 +131,13 @@ def open_client(account: Account, nonces: Nonces) -> Any:
         client.urls["api"] = redirected(client.urls["api"], account.rest_url, account.stream_url)
     proposed = client.nonce
     client.nonce = lambda: nonces.next(proposed)
-    _watch_over(client, hosts)
+    _watch_over(client, hosts, nonces)
     client.open()
     client.session._retry_connection = False  # aiohttp would send some requests twice
     return client
 
 
-def _watch_over(client: Any, hosts: PrivateHosts) -> None:
+def _watch_over(client: Any, hosts: PrivateHosts, nonces: Nonces) -> None:
     """Count what is sent, keep what came back, and let nothing go to a host of another mode."""
     bad_response: type[Exception] = importlib.import_module("ccxt").BadResponse
     fetch, heard, socket_to = client.fetch, client.on_rest_response, client.client
@@ -126,7 +147,7 @@ def _watch_over(client: Any, hosts: PrivateHosts) -> None:
         trace = _TRACE.get()
         if trace is not None:
             trace.requests += 1
-        return await fetch(url, *more, **named)
+        return await nonces.in_turn(fetch(url, *more, **named))
 
     def answered(
         code: int, reason: str, url: str, method: str, headers: Any, body: str, *more: Any
@@ -161,10 +182,8 @@ class Caller:
 
     def __init__(self, account: Account, nonces: Nonces) -> None:
         self.client = open_client(account, nonces)
-        self._exchange = account.exchange
         self._secrets: tuple[Secret, ...] = account.keys
         counted = account.exchange in COUNTED_NONCES
-        self._turn = asyncio.Lock() if counted else None
         self._clocked = "timeDifference" in self.client.options and not counted
 
     async def load(self) -> None:
@@ -193,15 +212,7 @@ class Caller:
         params = (dict(call.params),) if call.params else ()
         method = getattr(self.client, call.method)
         args = call.args if not params else _filled(call)
-        if self._turn is None:
-            return result_of(call.kind, await method(*args, *params))
-        task = asyncio.ensure_future(method(*args, *params))
-        try:
-            async with self._turn:
-                await asyncio.wait({task}, timeout=IN_TURN_S)
-            return result_of(call.kind, await task)
-        finally:
-            task.cancel()
+        return result_of(call.kind, await method(*args, *params))
 
     def _failed(self, error: Exception, trace: _Trace) -> Said:
         headers = (*_told(trace.headers), (REQUESTS, str(trace.requests)))

@@ -68,7 +68,7 @@ class CcxtPrivate:
         self._now_ns = now_ns
         self._stream = stream
         self._fail = fail
-        self._nonces = Nonces()
+        self._nonces = Nonces(account.exchange)
         self._caller: Caller | None = None
         self._connected = False
         self._calls: set[asyncio.Task[None]] = set()

@@ -9,6 +9,7 @@ default: it is polled, slowly, under ids that all venues take.
 from typing import NamedTuple
 
 from engine.messages import CallKind
+from engine.venues.kraken_words import CALLS_OF, ORDERS_OF, Tier
 from engine.venues.trading import Budget, IdForm, IdRules
 
 SECOND_NS = 1_000_000_000
@@ -220,17 +221,21 @@ def ccxt_id(protocol: str, exchange: str) -> str:
     return exchange or _IDS_OF.get(protocol, protocol)
 
 
-def budgets_of(exchange: str, interval_ms: int) -> tuple[Budget, ...]:
-    """The venue's own where they are known, else ccxt's pace."""
+def budgets_of(exchange: str, interval_ms: int, tier: Tier = "starter") -> tuple[Budget, ...]:
+    """The venue's own where they are known, else ccxt's pace. `tier` is Kraken's of the account.
+
+    Kraken counts orders by pair; here one pair's budget is for all of them.
+    """
     if exchange in BINANCES:
         return (
             Budget("weight", 6000, 60 * SECOND_NS),
             Budget("orders-10s", 100, 10 * SECOND_NS, per_host=False),
         )
     if exchange == "kraken":
+        (calls, calls_s), (orders, orders_s) = CALLS_OF[tier], ORDERS_OF[tier]
         return (
-            Budget("counter", 15, 45 * SECOND_NS, per_host=False),
-            Budget("orders", 60, 60 * SECOND_NS, per_host=False),
+            Budget("calls", calls, calls_s * SECOND_NS, per_host=False),
+            Budget("orders", orders, orders_s * SECOND_NS, per_host=False),
         )
     return (Budget("calls", max(1, 10 * 1000 // interval_ms), 10 * SECOND_NS),)
 
@@ -249,11 +254,12 @@ _KRAKEN_COUNTS = {CallKind.FILLS: 2, CallKind.TRANSFERS: 2, CallKind.CLOCK: 0}
 
 
 def weights_of(exchange: str, kind: CallKind, calls: int) -> tuple[tuple[str, int], ...]:
-    """What a request of so many calls weighs, by budget."""
-    order = kind in (CallKind.CREATE, CallKind.CANCEL)
+    """What a request of so many calls weighs, by budget. Kraken's cancels are never refused."""
     if exchange in BINANCES:
         orders = (("orders-10s", 1),) if kind is CallKind.CREATE else ()
         return (("weight", _BINANCE_WEIGHTS.get(kind, 10) * calls), *orders)
     if exchange == "kraken":
-        return (("orders", 1),) if order else (("counter", _KRAKEN_COUNTS.get(kind, 1) * calls),)
+        if kind in (CallKind.CREATE, CallKind.CANCEL):
+            return (("orders", 1),) if kind is CallKind.CREATE else ()
+        return (("calls", _KRAKEN_COUNTS.get(kind, 1) * calls),)
     return (("calls", calls),)

@@ -13,6 +13,7 @@ from engine.venues.trading import BannedSeen, CallFailed, Effect, OrderMissing, 
 MS = 1_000_000
 LIMITED_MS = 5000
 BANNED_MS = 60_000
+LOCKOUT_MS = 900_000
 """How long to stay away where the venue does not say."""
 TOO_MANY, BANNED = 429, 418
 TEXT_MAX = 400
@@ -118,9 +119,10 @@ def failed(exchange: str, request: Request, answer: Answer) -> list[PrivateNews]
     news: list[PrivateNews] = []
     if meaning.limited or answer.status in (TOO_MANY, BANNED):
         wait = headers.get("retry-after", "")
-        banned = answer.status == BANNED or "lockout" in text
-        wait_ms = int(wait) * 1000 if wait.isdecimal() else 0
-        news.append(BannedSeen((wait_ms or (BANNED_MS if banned else LIMITED_MS)) * MS, banned))
+        locked, banned = "lockout" in text, answer.status == BANNED
+        least_ms = LOCKOUT_MS if locked else BANNED_MS if banned else LIMITED_MS
+        wait_ms = int(wait) * 1000 if wait.isdecimal() else least_ms
+        news.append(BannedSeen(wait_ms * MS, banned or locked))
     clock = meaning.clock and exchange not in COUNTED_NONCES
     said = (meaning.effect, meaning.reason, text[:TEXT_MAX], clock, meaning.venue_down)
     return [*news, CallFailed(*said)]

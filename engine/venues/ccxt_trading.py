@@ -33,6 +33,7 @@ from engine.venues.ccxt_exchanges import (
 from engine.venues.ccxt_failures import failed
 from engine.venues.handler import UNREADABLE, Malformed
 from engine.venues.holdings import Holdings
+from engine.venues.kraken_words import Tier
 from engine.venues.trading import (
     AskMore,
     CallFailed,
@@ -46,6 +47,7 @@ from engine.venues.trading import (
     StreamReady,
     Unsupported,
     UsageSeen,
+    lifted,
 )
 
 MS = 1_000_000
@@ -87,7 +89,8 @@ _TOLD = msgspec.json.Decoder(_Told).decode
 class CcxtTrading:
     """Our account at one of ccxt's exchanges. `natives` are ccxt's unified symbols by instrument.
 
-    Raises ValueError for an exchange that cannot be traded on so, and says why.
+    One not `limited` is for our own exchange. Raises ValueError for an exchange that cannot be traded
+    on so, and says why.
     """
 
     fills_numbered = False
@@ -99,6 +102,8 @@ class CcxtTrading:
         instruments: Sequence[Instrument],
         natives: Mapping[int, str],
         decimals: Mapping[str, int],
+        tier: Tier = "starter",
+        limited: bool = True,
     ) -> None:
         known = exchange_of(exchange)
         self.exchange = exchange
@@ -106,7 +111,8 @@ class CcxtTrading:
         self.has_deadline = exchange in BINANCES or exchange == "kraken"
         self.fills_by_account = exchange == "kraken"
         self.private_stream = known.stream
-        self.budgets = budgets_of(exchange, known.interval_ms)
+        budgets = budgets_of(exchange, known.interval_ms, tier)
+        self.budgets = budgets if limited else lifted(budgets)
         self._known = known
         self._binance = exchange in BINANCES
         # Kraken's time is cut to the second: on average half of one is missing.

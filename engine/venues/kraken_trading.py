@@ -8,7 +8,7 @@ https://docs.kraken.com/api/docs/websocket-v2/add_order, /cancel_order, /executi
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
@@ -17,13 +17,21 @@ from engine.messages import BUY, Answer, CallKind, OrderIntent, TimeInForce
 from engine.venues import kraken_words as words
 from engine.venues.handler import UNREADABLE, Malformed
 from engine.venues.holdings import Holdings
-from engine.venues.kraken_account import Known, KrakenAccount, orders_budget
-from engine.venues.kraken_words import MS, SECOND_NS, rfc3339, time_ns
+from engine.venues.kraken_account import Known, KrakenAccount
+from engine.venues.kraken_words import (
+    CALLS,
+    MS,
+    SECOND_NS,
+    Tier,
+    budgets_of,
+    orders_budget,
+    rfc3339,
+    time_ns,
+)
 from engine.venues.native_calls import NativeCall, NativeFrame, Params, call_of, encode
 from engine.venues.trading import (
     AskMore,
     BannedSeen,
-    Budget,
     ClockSeen,
     FillsSeen,
     IdRules,
@@ -36,6 +44,7 @@ from engine.venues.trading import (
     StreamReady,
     Unsupported,
     UsageSeen,
+    lifted,
 )
 
 DEADLINE_MIN_NS: Final = SECOND_NS  # half a second when it gets there
@@ -45,20 +54,7 @@ OVERLAP_S: Final = 10  # trades are asked for from so much earlier on: clocks an
 PAGE: Final = 50
 WAITING_MAX: Final = 10_000
 OK, TOO_MANY = 200, 429
-CALLS: Final = "calls"
 MOVES: Final = ("deposit", "withdrawal")
-Tier = Literal["starter", "intermediate", "pro"]
-CALLS_OF: Final[dict[Tier, tuple[int, int]]] = {
-    "starter": (15, 45),
-    "intermediate": (20, 40),
-    "pro": (20, 20),
-}
-"""Points and how many seconds empty them, by tier: calls of REST, and below orders of one pair."""
-ORDERS_OF: Final[dict[Tier, tuple[int, int]]] = {
-    "starter": (60, 60),
-    "intermediate": (125, 54),
-    "pro": (180, 48),
-}
 ALPHABET: Final = "".join(chr(code) for code in range(0x20, 0x7F))
 
 
@@ -70,13 +66,17 @@ class _Waiting(msgspec.Struct, array_like=True):
 
 
 class _State(msgspec.Struct, array_like=True):
-    """The whole state, for a snapshot. `sequence` is that of the last frame of executions."""
+    """The whole state, for a snapshot.
+
+    `sequence` is that of the last frame of executions; transfers are asked for since `first_ns`.
+    """
 
     open: bool = False
     number: int = 0
     sequence: int = 0
     waiting: dict[int, _Waiting] = {}
     known: dict[str, Known] = {}
+    first_ns: int = 0
 
 
 _ENVELOPE = msgspec.json.Decoder(words.Envelope)
@@ -90,7 +90,7 @@ _TOLD = msgspec.json.Decoder(words.Told)
 
 
 class KrakenTrading:
-    """See the module and `engine.venues.trading.Trading`."""
+    """See the module and `engine.venues.trading.Trading`. One not `limited` is for our own exchange."""
 
     ids = IdRules(ALPHABET, 18, "websocket-v2/add_order: cl_ord_id, free text of 18 characters")
     has_deadline = True
@@ -105,19 +105,13 @@ class KrakenTrading:
         natives: Mapping[int, str],
         decimals: Mapping[str, int],
         tier: Tier = "starter",
+        limited: bool = True,
     ) -> None:
         self._ours = Holdings(instruments, natives, decimals)
         self._account = KrakenAccount(self._ours)
         self._state = _State()
-        calls, calls_s = CALLS_OF[tier]
-        orders, orders_s = ORDERS_OF[tier]
-        self.budgets = (
-            Budget(CALLS, calls, calls_s * SECOND_NS, per_host=False),
-            *(
-                Budget(orders_budget(native), orders, orders_s * SECOND_NS, per_host=False)
-                for native in self._ours.by_native
-            ),
-        )
+        budgets = budgets_of(tier, list(self._ours.by_native))
+        self.budgets = budgets if limited else lifted(budgets)
         self._read: dict[CallKind, Callable[[Request, bytes], list[PrivateNews]]] = {
             CallKind.QUERY: self._queried,
             CallKind.OPEN_ORDERS: self._open_orders,
@@ -255,8 +249,11 @@ class KrakenTrading:
         return _ask(CallKind.BALANCES, "BalanceEx", (), 1)
 
     def transfers(self, since_ns: int, venue_ns: int) -> Sequence[Request]:
-        """See `Trading`."""
-        start = ("start", str(max(1, since_ns // SECOND_NS - OVERLAP_S)))
+        """See `Trading`. Since 0: since we asked first; what came before is in the balances."""
+        self._state.first_ns = self._state.first_ns or venue_ns
+        start_s = since_ns // SECOND_NS - OVERLAP_S
+        start_s = max(start_s, -(-self._state.first_ns // SECOND_NS))
+        start = ("start", str(start_s))
         return [_ask(CallKind.TRANSFERS, "Ledgers", (("type", kind), start), 2) for kind in MOVES]
 
     # --- answers of REST ------------------------------------------------------------------------------

@@ -48,6 +48,14 @@ class Budget(NamedTuple):
     per_host: bool = True
 
 
+UNLIMITED = 10**12
+
+
+def lifted(budgets: tuple[Budget, ...]) -> tuple[Budget, ...]:
+    """The same budgets without a limit, for an exchange of our own that has none."""
+    return tuple(budget._replace(limit=UNLIMITED) for budget in budgets)
+
+
 class Request(NamedTuple):
     """A private request, not yet signed. `payload` is the protocol's own, for its own edge.
 
@@ -267,6 +275,9 @@ class Trading(Protocol):
         With a `private_stream`, `StreamReady` says that it does; asked again until then. Without one
         it is asked once, at the start.
         """
+
+    def closed(self) -> None:
+        """The private connection is gone, and what it was asked with it."""
 
     def keep_alive(self, venue_ns: int) -> Sequence[Request]:
         """What keeps the private stream alive; called each second."""

@@ -235,13 +235,18 @@ def kill_switch(
 ) -> None:
     """Stop everything that can raise exposure (on), or let it trade again (off).
 
-    Writes the page itself: it works when every actor and the API are hung or dead.
+    Writes the page itself: it works when every actor and the API are hung or dead. Then it says how
+    far a running engine has come; exit code 1 when nobody confirmed that no order rests.
     """
     if position not in ("on", "off"):
         raise Refused(f"kill-switch {position}: on or off is expected")
     page = KillSwitchPage(Path(state_dir).absolute() / "kill-switch")
     page.turn(position == "on")
     typer.echo(f"kill switch is {'ON' if page.on else 'off'} ({page.path})")
+    if page.on:
+        from engine.edges.kill_following import follow_kill
+
+        raise typer.Exit(0 if follow_kill(state_dir, typer.echo) else 1)
 
 
 @app.command()

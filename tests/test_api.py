@@ -21,6 +21,18 @@ from engine.config import ApiConfig, instruments_of, parse
 from engine.edges.backtesting import make_simulation
 from engine.edges.directory import Directory, KillSwitchPage, create_page
 from engine.edges.statistics import Statistics
+from engine.messages import (
+    AnyMessage,
+    CancelAll,
+    OrderState,
+    Reconcile,
+    ResolveUnknown,
+    Risk,
+    Scope,
+    SetBreaker,
+    SetLimit,
+    SetRiskLevel,
+)
 from engine.monitor import Monitor
 
 DEMO = (Path(__file__).parent.parent / "configs" / "demo.toml").read_text()
@@ -39,10 +51,28 @@ READS = (
     "pnl",
     "book-pnl",
     "worth",
+    "differences",
     "risk",
     "state",
     "kill-switch",
 )
+
+
+RESOLVED = {"venue": "beta", "client_order_id": "ab12", "state": "CANCELLED"}
+WORDS: dict[str, tuple[dict[str, object], AnyMessage]] = {
+    "risk-level": ({"level": "NORMAL"}, SetRiskLevel(0, 41, 0, Risk.NORMAL, "me")),
+    "limits": (
+        {"scope": "VENUE", "subject": "beta", "name": "gross_max", "value": "100"},
+        SetLimit(0, 41, 0, Scope.VENUE, "beta", "gross_max", "100", "me"),
+    ),
+    "breakers": ({"venue": "beta", "open": True}, SetBreaker(0, 41, 0, 1, True, "me")),
+    "reconcile": ({"venue": "gamma"}, Reconcile(0, 41, 0, 2, "me")),
+    "resolve-unknown": (
+        dict(RESOLVED),
+        ResolveUnknown(0, 41, 0, 1, "ab12", OrderState.CANCELLED, "me"),
+    ),
+    "cancel-all": ({}, CancelAll(0, 41, 0, -1, "me")),
+}
 
 
 class Server:
@@ -60,7 +90,15 @@ class Server:
         self.directory.enter(actors[0], epoch, 1)
         self.kill_switch = KillSwitchPage(folder / "kill-switch", create=True)
         statistics = Statistics(self.directory, {})
-        self.source = Source(monitor, self.directory, statistics, self.kill_switch, "solo")
+        self.told: list[AnyMessage] = []
+        self.source = Source(
+            monitor,
+            self.directory,
+            statistics,
+            self.kill_switch,
+            "solo",
+            lambda make: self.told.append(make(41)),
+        )
         self.app = create_app(self.source, TOKEN)
         self._listening = listen(ApiConfig("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
@@ -221,7 +259,7 @@ def test_bad_queries_are_problems(client: httpx.Client, path: str, status: int, 
 @pytest.mark.parametrize(
     "headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}], ids=str
 )
-@pytest.mark.parametrize("path", ["kill-switch", "stop"])
+@pytest.mark.parametrize("path", ["kill-switch", "stop", *WORDS])
 def test_changes_need_the_token(
     server: Server, client: httpx.Client, path: str, headers: dict[str, str]
 ) -> None:
@@ -231,6 +269,43 @@ def test_changes_need_the_token(
     assert "Bearer TOKEN" in answer.json()["detail"]
     assert not server.kill_switch.on
     assert not server.directory.stop_wanted
+    assert not server.told
+
+
+@pytest.mark.parametrize("path", list(WORDS))
+def test_an_operators_word_enters_the_inbox(
+    server: Server, client: httpx.Client, path: str
+) -> None:
+    """As one message with the shell's number; 202, for what becomes of it is told elsewhere."""
+    body, message = WORDS[path]
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    answer = client.post(f"/api/v1/{path}", json={**body, "who": "me"}, headers=headers)
+    assert (answer.status_code, list(answer.json())) == (202, ["said"])
+    assert server.told == [message]
+    server.told.clear()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("risk-level", {"level": "HALT"}, "who"),
+        ("risk-level", {"level": "HALT", "who": ""}, "who"),
+        ("risk-level", {"level": "PANIC", "who": "me"}, "level"),
+        ("reconcile", {"venue": "nowhere", "who": "me"}, "venue"),
+        ("cancel-all", {"venue": "nowhere", "who": "me"}, "venue"),
+        ("resolve-unknown", {**RESOLVED, "state": "UNKNOWN", "who": "me"}, "state"),
+        ("limits", {"scope": "MOON", "name": "x", "who": "me"}, "scope"),
+    ],
+    ids=str,
+)
+def test_a_word_that_means_nothing_is_refused(
+    server: Server, client: httpx.Client, path: str, body: dict[str, str], field: str
+) -> None:
+    """400, and nothing enters the inbox."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    answer = client.post(f"/api/v1/{path}", json=body, headers=headers)
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+    assert not server.told
 
 
 @pytest.mark.parametrize(

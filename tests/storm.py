@@ -29,6 +29,9 @@ VENUES = ("alpha", "beta", "gamma")
 FROZEN_S = (0.05, 0.3, 2.0)
 """How long a frozen actor stays so, if its supervisor lets it: the last one is too long."""
 
+OPEN_S = 4.0
+"""How long a breaker may be open before the operator closes it."""
+
 CONFIG = """
 name = "storm"
 mode = "simulated"
@@ -183,6 +186,7 @@ class Storm:
         self.launch = Launch(self.config, text)
         self.actors = (*self.launch.topology.actors, RECORDER)
         self.blows: Counter[str] = Counter()
+        self._open_since: dict[str, float] = {}
         self.launch.start()
         self.launch.wait_up()
 
@@ -220,6 +224,56 @@ class Storm:
         for venue in VENUES:
             total.update(self.ask(venue, "GET", "faults")["counts"])
         return total
+
+    @property
+    def struck_kinds(self) -> tuple[str, ...]:
+        """Every kind of fault that is armed."""
+        return tuple(fault["kind"] for fault in FAULTS)
+
+    def trade_until(self, orders: int, fills: int) -> None:
+        """Go on trading until there were so many of both, for ten minutes at most."""
+
+        def enough() -> bool:
+            audits = [self.ask(venue, "GET", "audit") for venue in VENUES]
+            if sum(audit["order_count"] for audit in audits) < orders:
+                return False
+            return sum(audit["fill_count"] for audit in audits) >= fills
+
+        deadline = time.monotonic() + 600
+        while time.monotonic() < deadline and not enough():
+            self.attend()
+            pause = time.monotonic() + 2
+            self.watch_until(lambda pause=pause: time.monotonic() > pause, 3)  # type: ignore[misc]
+
+    # --- the engine's operator --------------------------------------------------------------------
+
+    def say(self, what: str, **body: object) -> None:
+        """An operator's word, by the control API. Raises OSError while that is not there."""
+        token = (self.launch.folder / "token").read_text()
+        request = urllib.request.Request(
+            f"{self.launch.address}/api/v1/{what}",
+            json.dumps({**body, "who": "the test"}).encode(),
+            {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=3) as answer:
+            assert answer.status == 202
+
+    def attend(self) -> None:
+        """Close a breaker that has been open for some time: Kraken's lockout would be a quarter hour."""
+        now = time.monotonic()
+        try:
+            with urllib.request.urlopen(f"{self.launch.address}/api/v1/venues", timeout=1) as told:
+                venues = json.load(told)
+            for venue in venues:
+                name = venue["venue"]
+                if venue["circuit"] != "OPEN":
+                    self._open_since.pop(name, None)
+                elif now - self._open_since.setdefault(name, now) > OPEN_S:
+                    self.say("breakers", venue=name, open=False)
+                    self.blows["breaker closed by the operator"] += 1
+                    del self._open_since[name]
+        except OSError:
+            return  # the API was killed, too; the next look finds its successor
 
     # --- the engine's processes -------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from engine.config import Config, parse
 from engine.edges.comparison import compare_accounts
 from engine.edges.exchange_process import ExchangeProcess
 from engine.edges.journal import JournalLocked, read_inbox, read_journal, segments
-from engine.edges.runs import NoRunError, OpenedRun, resumes
+from engine.edges.runs import NoRunError, OpenedRun, alive, resumes
 from engine.edges.solo import SoloRun
 from engine.messages import Fill, OrderIntent, OrderRequest, Started, decode
 
@@ -195,3 +195,29 @@ def test_only_real_accounts_are_resumed_unasked(tmp_path: Path) -> None:
     config, text = configured(tmp_path)
     OpenedRun(config, text, ACTORS, resume=False).close()
     assert [resumes(config, wanted) for wanted in (None, True, False)] == [False, True, False]
+
+
+HEADLESS = """
+import ctypes, sys, threading
+def stay():
+    print("staying", flush=True)
+    sys.stdin.read()
+threading.Thread(target=stay).start()
+ctypes.CDLL(None).syscall(60, 0)  # exit: of this thread alone
+"""
+
+
+def test_a_process_is_dead_when_its_last_thread_is(tmp_path: Path) -> None:
+    """A first thread that ended looks like a zombie while others may still send and hold the lock."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HEADLESS], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"staying\n"
+    stat = Path(f"/proc/{process.pid}/stat")
+    while stat.read_text().rpartition(")")[2].split()[0] != "Z":
+        pass  # the first thread is on its way out
+    assert alive(process.pid)
+    process.kill()
+    process.wait()
+    assert not alive(process.pid)

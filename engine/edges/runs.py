@@ -194,9 +194,11 @@ def read_current(state_dir: str) -> CurrentRun:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process exists and is no zombie."""
+    """Whether any thread of a process still runs. Its first may be a zombie while others end."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
+        if status.rpartition(")")[2].split()[0] not in "ZX":
+            return True
+        return len(os.listdir(f"/proc/{pid}/task")) > 1
     except OSError:
         return False
-    return status.rpartition(")")[2].split()[0] != "Z"

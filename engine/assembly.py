@@ -107,7 +107,7 @@ def _component(
     if kind == "risk":
         return RiskGuard(number, instruments, config.risk)
     if kind == "ledger":
-        return Ledger(number, instruments)
+        return Ledger(number, instruments, config.ledger)
     if kind == "bot":
         bot: BotConfig = config.bots[place]
         return BOTS[bot.kind](number, instruments, bot, config.name)

@@ -14,6 +14,7 @@ from engine.messages import (
     AnyMessage,
     BalanceSeen,
     BalanceUpdate,
+    BookPnL,
     BookStateChanged,
     BookTop,
     CancelAll,
@@ -24,6 +25,7 @@ from engine.messages import (
     Difference,
     Disconnected,
     Drain,
+    Dust,
     Equity,
     Fill,
     Frame,
@@ -72,7 +74,7 @@ ROUTES: dict[type, tuple[str, ...]] = {
     BookTop: ("risk", "execution", "ledger", "bots", "view"),
     Trade: ("execution", "watchers", "view"),
     TradesShed: ("watchers",),
-    VenueStatus: ("risk", "view"),
+    VenueStatus: ("risk", "ledger", "view"),
     BookStateChanged: ("risk", "view"),
     InstrumentReloaded: ("scanner", "risk", "execution", "ledger", "bots", "view"),
     Opportunity: ("bots", "view"),
@@ -105,6 +107,8 @@ ROUTES: dict[type, tuple[str, ...]] = {
     PositionUpdate: ("view",),
     BalanceUpdate: ("risk", "view"),
     PnL: ("view",),
+    BookPnL: ("view",),
+    Dust: ("ledger", "view"),
 }
 
 # In the journal before anything of the same step leaves.
@@ -142,6 +146,8 @@ DURABLE: frozenset[type] = frozenset(
         PositionUpdate,
         BalanceUpdate,
         PnL,
+        BookPnL,
+        Dust,
     }
 )
 
@@ -158,7 +164,10 @@ UNHURRIED: frozenset[tuple[type, str]] = frozenset(
         (BookTop, "ledger"),
         (BookTop, "bots"),
         (VenueStatus, "risk"),
+        (VenueStatus, "ledger"),
         (PnL, "view"),
+        (BookPnL, "view"),
+        (Equity, "view"),
         (Depth, "view"),
         (BookTop, "view"),
         (Trade, "view"),

@@ -35,6 +35,7 @@ LEVELS: tuple[tuple[int, tuple[str, ...]], ...] = (
             "engine/bars.py",
             "engine/venues/*",
             "engine/orders/*",
+            "engine/money/*",
             "engine/views.py",
             "engine/viewer.py",
         ),

@@ -126,6 +126,6 @@ def ledger_of(config: Config, topology: Topology, snapshots: dict[str, bytes]) -
     """The Ledger as its stopped actor left it."""
     number = topology.of_kind("ledger")[0]
     host = msgspec.msgpack.decode(snapshots[topology.actor(number)], type=HostState)
-    ledger = Ledger(number, instruments_of(config))
+    ledger = Ledger(number, instruments_of(config), config.ledger)
     ledger.restore(host.components[topology.name(number)])
     return ledger

@@ -28,6 +28,7 @@ from engine.edges.runs import (
     read_current,
     resumes,
 )
+from engine.edges.store import commands as store_commands
 
 app = typer.Typer(
     add_completion=False,
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 app.add_typer(catalog_commands.app, name="catalog")
 app.add_typer(flow_commands.app, name="flow")
+app.add_typer(store_commands.app, name="store")
 StateDir = Annotated[str, typer.Option(help="The state_dir of the engine's configuration.")]
 VERSION = "0.1.0"
 

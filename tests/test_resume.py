@@ -167,7 +167,7 @@ def test_an_account_has_one_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_what_cannot_be_resumed_is_named(tmp_path: Path) -> None:
     """No run, another grid, other bots, another runtime's actors."""
     config, text = configured(tmp_path)
-    with pytest.raises(NoRunError, match="nothing to resume"):
+    with pytest.raises(NoRunError, match="no run of again is known"):
         OpenedRun(config, text, ACTORS, resume=True)
     run = OpenedRun(config, text, ACTORS, resume=False)
     run.close()

@@ -17,6 +17,7 @@ import typer
 
 from engine.config import Config, ConfigError
 from engine.edges import doctor as doctor_checks
+from engine.edges import journal_commands
 from engine.edges.catalog import commands as catalog_commands
 from engine.edges.directory import KillSwitchPage
 from engine.edges.flow import commands as flow_commands
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 app.add_typer(catalog_commands.app, name="catalog")
 app.add_typer(flow_commands.app, name="flow")
+app.add_typer(journal_commands.app, name="journal")
 app.add_typer(store_commands.app, name="store")
 StateDir = Annotated[str, typer.Option(help="The state_dir of the engine's configuration.")]
 VERSION = "0.1.0"

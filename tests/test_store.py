@@ -9,7 +9,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
+from engine.__main__ import app
 from engine.config import ConfigError, parse
 from engine.edges.store import schema
 from engine.edges.store.database import Database, StoreError, url_of
@@ -244,6 +247,11 @@ def start(shop: Shop) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, stdin=subprocess.DEVNULL)
 
 
+def rebuild(shop: Shop) -> Result:
+    """`orchestrator store rebuild` on the run's folder."""
+    return CliRunner().invoke(app, ["store", "rebuild", str(shop.folder)])
+
+
 def drop(shop: Shop) -> None:
     """The database is gone."""
     if shop.url.startswith("sqlite"):
@@ -265,15 +273,14 @@ def test_one_command_makes_it_again(shop: Shop) -> None:
     with engine.begin() as connection:
         connection.execute(schema.FILLS.update().values(price=Decimal(1)))
     engine.dispose()
-    command = [sys.executable, "-m", "engine", "store", "rebuild", str(shop.folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    done = rebuild(shop)
+    assert (done.exit_code, done.stderr) == (0, "")
     assert "60 records into" in done.stdout
     assert [shop.rows(table, *table.primary_key.columns.keys()) for table in tables] == before
     shop.begin("solo")
     (shop.folder / "solo" / "000001-000000.journal").unlink()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 2
+    done = rebuild(shop)
+    assert done.exit_code == 2
     assert "is the first journal that is kept" in done.stderr
     assert len(shop.rows(schema.FILLS)) == 30
 
@@ -284,9 +291,8 @@ def test_one_follower_at_a_time(shop: Shop) -> None:
     follower = start(shop)
     try:
         wait_for(shop, 1)
-        command = [sys.executable, "-m", "engine", "store", "rebuild", str(shop.folder)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 2
+        done = rebuild(shop)
+        assert done.exit_code == 2
         assert f"held by process {follower.pid} (store)" in done.stderr
     finally:
         follower.terminate()

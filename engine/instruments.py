@@ -23,6 +23,8 @@ from engine.units import (
 )
 
 PPM = 1_000_000
+FOREIGN_DECIMALS = 8
+"""With how many decimals an asset is counted of which nothing is known, such as one of a fee."""
 
 
 class InstrumentError(ValueError):

@@ -13,7 +13,7 @@ import msgspec
 
 from engine.component import NOTHING, Component, Outputs
 from engine.instruments import Instrument, Instruments
-from engine.ledger_config import LedgerConfig, currency_of
+from engine.ledger_config import LedgerConfig, currency_of, rounding_of
 from engine.messages import (
     AnyMessage,
     BalanceSeen,
@@ -80,7 +80,7 @@ class Ledger(Component):
         self._marks = Marks(instruments, config.pegs)
         self._profit = Profit(self._marks)
         self._equity = EquityBook(currency_of(config, instruments), frozenset(config.ignored))
-        self._statements = Statements()
+        self._statements = Statements(rounding_of(config, instruments))
         self._trades: dict[int, dict[str, None]] = {}
         self._transfers: dict[int, dict[str, None]] = {}
         self.trade_count = 0
@@ -242,29 +242,27 @@ class Ledger(Component):
             return (self._balance(venue, asset, received_ns),)
         if not seen.settled:
             return NOTHING
-        return self._drifted(venue, asset, ours, seen.total, received_ns)
+        if self._statements.is_rounding(venue, asset, seen.total - ours):
+            self._move(AccountKind.ROUNDING, venue, asset, seen.total - ours)
+            self._statements.set_drift(venue, asset, 0)
+            named = self._difference(venue, asset, ours, seen.total, True, received_ns)
+            return (named, self._balance(venue, asset, received_ns))
+        if not self._statements.set_drift(venue, asset, seen.total - ours):
+            return NOTHING
+        agrees = seen.total == ours
+        return (self._difference(venue, asset, ours, seen.total, agrees, received_ns),)
 
     def _move(self, source: AccountKind, venue: int, asset: str, amount: int) -> None:
         """Between what the house holds at a venue and where it came from."""
         held = AccountKind.HOLDING
         self.accounts.post(venue, HOUSE, ((held, asset, amount), (source, asset, -amount)))
 
-    def _drifted(self, venue: int, asset: str, ours: int, theirs: int, received_ns: int) -> Outputs:
-        """A settled word against the accounts: said once for each drift, and when it is gone."""
-        if not self._statements.set_drift(venue, asset, theirs - ours):
-            return NOTHING
-        return (
-            Difference(
-                self.sender,
-                self.next_sequence(),
-                received_ns,
-                venue,
-                DifferenceKind.BALANCE_DRIFT,
-                asset,
-                ours,
-                theirs,
-                theirs == ours,
-            ),
+    def _difference(
+        self, venue: int, asset: str, ours: int, theirs: int, repaired: bool, received_ns: int
+    ) -> Difference:
+        kind, stamp = DifferenceKind.BALANCE_DRIFT, self.next_sequence()
+        return Difference(
+            self.sender, stamp, received_ns, venue, kind, asset, ours, theirs, repaired
         )
 
     def _on_transfer(self, transfer: Transfer, now_ns: int) -> Outputs:
@@ -280,8 +278,9 @@ class Ledger(Component):
         received_ns = transfer.received_ns
         update = self._balance(venue, asset, received_ns)
         if amount and amount == self._statements.drift(venue, asset):
+            self._statements.set_drift(venue, asset, 0)
             ours = self.accounts.held(venue, asset)
-            return (update, *self._drifted(venue, asset, ours, ours, received_ns))
+            return (update, self._difference(venue, asset, ours, ours, True, received_ns))
         return (update,)
 
     def _on_dust(self, dust: Dust, now_ns: int) -> Outputs:
@@ -341,6 +340,7 @@ class Ledger(Component):
             position.fees,
         )
         assets = dict.fromkeys((base, quote, fill.fee_asset))
+        self._statements.filled(fill.venue, assets)
         return (
             update,
             *(self._balance(fill.venue, asset, received_ns) for asset in assets),

@@ -1,6 +1,6 @@
 """Messages as people and programs are shown them: every view is made here and nowhere else."""
 
-from engine.instruments import Instrument, Instruments
+from engine.instruments import FOREIGN_DECIMALS, Instrument, Instruments
 from engine.messages import (
     BUY,
     BalanceUpdate,
@@ -44,6 +44,11 @@ class Viewer:
     def __init__(self, instruments: Instruments, bots: dict[int, str]) -> None:
         self._instruments = instruments
         self._bots = bots
+
+    def _decimals(self, asset: str) -> int:
+        """How an asset is counted; fees and balances may be of one that no instrument has."""
+        known = self._instruments.known(asset)
+        return self._instruments.decimals(asset) if known else FOREIGN_DECIMALS
 
     def venue_of(self, instrument: int) -> int:
         """The venue an instrument is traded on."""
@@ -117,7 +122,7 @@ class Viewer:
     def fill(self, fill: Fill) -> FillView:
         """A fill."""
         instrument = self._instruments[fill.instrument]
-        decimals = self._instruments.decimals(fill.fee_asset)
+        decimals = self._decimals(fill.fee_asset)
         return FillView(
             trade_id=fill.trade_id,
             client_order_id=fill.client_order_id,
@@ -160,7 +165,7 @@ class Viewer:
 
     def balance(self, update: BalanceUpdate) -> BalanceView:
         """A balance."""
-        decimals = self._instruments.decimals(update.asset)
+        decimals = self._decimals(update.asset)
         return BalanceView(
             venue=self._instruments.venues[update.venue],
             asset=update.asset,

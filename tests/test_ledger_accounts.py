@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from engine.ledger import Ledger
+from engine.ledger_config import LedgerConfig
 from engine.messages import (
     AnyMessage,
     BalanceUpdate,
@@ -51,6 +52,27 @@ def test_a_drift_moves_no_balance() -> None:
     """The accounts go by entries; what a venue says without one is escalated, not believed."""
     ledger = made(seen(0, "USDT", 100, True), seen(0, "USDT", 90, True))
     assert ledger.balances["venue0", "USDT"] == 100
+
+
+def test_what_a_venue_rounds_is_taken_as_it_is_and_named() -> None:
+    """As much a fill as the configuration says, of the fills since the last word that agreed."""
+    config = LedgerConfig(rounding={"USDT": "0.00000002"})
+    ledger = Ledger(3, market(lots=("0.001",)), config)
+    price = 10_000 * 10  # ten lots at 100.00 in units of USDT: 1.00
+    run(ledger, [(seen(0, "USDT", 10**9, True), SECOND)])
+    for name in ("1", "2"):
+        ledger.on_message(fill(intent(name, ticks=10_000), 10, name), SECOND)
+    left = 10**9 - 2 * price * 1000
+    assert ledger.balances["venue0", "USDT"] == left
+    assert told(ledger, seen(0, "USDT", left - 4, True)) == [("USDT", left, left - 4, True)]
+    assert ledger.balances["venue0", "USDT"] == left - 4
+    assert ledger.accounts.balance(Kind.ROUNDING, 0, "USDT", HOUSE) == 4
+    assert told(ledger, seen(0, "USDT", left - 5, True)) == [("USDT", left - 4, left - 5, False)]
+    ledger.on_message(fill(intent("3", ticks=10_000), 10, "3"), SECOND)
+    after = left - 4 - price * 1000
+    assert told(ledger, seen(0, "USDT", after - 3, True)) == [("USDT", after, after - 3, False)]
+    assert told(ledger, seen(0, "USDT", after - 2, True)) == [("USDT", after, after - 2, True)]
+    assert ledger.drifts == {}
 
 
 def test_a_transfer_that_is_just_the_drift_explains_it() -> None:

@@ -149,6 +149,8 @@ def test_money_reads_back(units: list[int]) -> None:
     assert [Decimal(text) for text in shown] == [number * UNIT for number in units]
     held = VIEWER.balance(BalanceUpdate(5, 1, SECOND, 0, "BTC", first, second))
     assert (Decimal(held.total), Decimal(held.dust)) == (first * UNIT, second * UNIT)
+    foreign = VIEWER.balance(BalanceUpdate(5, 1, SECOND, 0, "KCS", first, 0))
+    assert Decimal(foreign.total) == first * UNIT  # of an asset no instrument has: eight decimals
     book = VIEWER.book_pnl(
         BookPnL(5, 1, SECOND, 9, 0, "BTC", "USDT", first, second, third, fourth, 5, 6, 7)
     )

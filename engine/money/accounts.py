@@ -29,6 +29,7 @@ class AccountKind(IntEnum):
     FEES = 5
     TRANSFERS = 6
     FUNDING = 7
+    ROUNDING = 8  # what venues round that we do not
 
 
 HELD = frozenset({AccountKind.HOLDING, AccountKind.DUST})

@@ -93,17 +93,22 @@ class Marks:
 
     def value(self, pair: Pair, quantity: int) -> int | None:
         """Base units at the mark of exactly this pair's markets, in quote units; None without one."""
-        values = []
-        for number in self._used(pair):
-            instrument = self._instruments[number]
-            mid = self._mids[number].double_ticks
-            values.append(
-                quantity
-                * mid
-                * instrument.quote_units_per_tick_lot
-                // (2 * instrument.base_units_per_lot)
-            )
-        return sum(values) // len(values) if values else None
+        total = count = 0
+        for number in self._of_pair.get(pair, ()):
+            mid = self._mids.get(number)
+            if mid is not None and mid.live:
+                total += self._worth(number, quantity)
+                count += 1
+        if count:
+            return total // count
+        last = self._used(pair)
+        return self._worth(last[0], quantity) if last else None
+
+    def _worth(self, number: int, quantity: int) -> int:
+        """Base units at an instrument's mid in quote units, rounded down."""
+        instrument = self._instruments[number]
+        per_lot = self._mids[number].double_ticks * instrument.quote_units_per_tick_lot
+        return quantity * per_lot // (2 * instrument.base_units_per_lot)
 
     def _used(self, pair: Pair) -> list[int]:
         """The instruments of a pair that make its mark: those LIVE, else the last that was."""

@@ -19,6 +19,7 @@ import typer
 from engine.assembly import make_trading, topology_of
 from engine.config import Config, ConfigError, instruments_of
 from engine.edges import doctor as doctor_checks
+from engine.edges import journal_commands
 from engine.edges.catalog import commands as catalog_commands
 from engine.edges.directory import KillSwitchPage
 from engine.edges.flow import commands as flow_commands
@@ -31,6 +32,7 @@ from engine.edges.runs import (
     resumes,
 )
 from engine.edges.simulation import commands as simulation_commands
+from engine.edges.store import commands as store_commands
 
 app = typer.Typer(
     add_completion=False,
@@ -41,6 +43,8 @@ app = typer.Typer(
 app.add_typer(catalog_commands.app, name="catalog")
 app.add_typer(flow_commands.app, name="flow")
 app.command()(simulation_commands.simulate)
+app.add_typer(journal_commands.app, name="journal")
+app.add_typer(store_commands.app, name="store")
 StateDir = Annotated[str, typer.Option(help="The state_dir of the engine's configuration.")]
 VERSION = "0.1.0"
 
@@ -119,13 +123,13 @@ def run(
     config: Path,
     runtime: Annotated[str, typer.Option(help="cluster (Ray actors) or solo.")] = "cluster",
     duration: Annotated[str, typer.Option("--for", help="End by itself: 30s, 5m, 1h.")] = "",
-    understood: Annotated[
-        bool, typer.Option("--i-understand", help="Trade with real money without being asked.")
-    ] = False,
     resume: Annotated[
         bool | None,
         typer.Option("--resume/--fresh", help="Go on with the last run, or begin another."),
     ] = None,
+    understood: Annotated[
+        bool, typer.Option("--i-understand", help="Trade with real money without being asked.")
+    ] = False,
 ) -> None:
     """Run a configuration until Ctrl-C, or for a time.
 

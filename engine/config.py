@@ -19,6 +19,7 @@ from engine.latency_config import LatencyConfig, NearConfig
 from engine.ledger_config import LedgerConfig, ledger_faults
 from engine.risk_config import Known, RiskConfig, risk_faults
 from engine.scanner_config import ScannerConfig
+from engine.store_config import StoreConfig
 from engine.trading_config import TradingConfig
 from engine.units import Round, UnitError, parse_decimal
 
@@ -100,14 +101,11 @@ class InstrumentConfig(Strict, frozen=True):
     taker_fee: Decimal = "0"
 
 
-CLASS_PATH = r"^[A-Za-z_]\w*([.][A-Za-z_]\w*)*(:[A-Za-z_]\w*)?$"
-
-
 class BotConfig(Strict, frozen=True):
     """A bot: `kind` is one of ours, or a strategy class of yours as 'package.module:Class'."""
 
     name: Name
-    kind: Annotated[str, Meta(pattern=CLASS_PATH, max_length=200)] = "arbitrage"
+    kind: Annotated[str, Meta(pattern=r"^[\w.]+(:\w+)?$", max_length=200)] = "arbitrage"
     symbols: tuple[str, ...] = ()
     cooldown_ms: Annotated[int, Meta(ge=0, le=600_000)] = 100
     order_ttl_ms: Milliseconds = 250
@@ -201,6 +199,7 @@ class Config(Strict, frozen=True):
     api: ApiConfig = ApiConfig()
     engine: EngineConfig = EngineConfig()
     exchange: ExchangeConfig = ExchangeConfig()
+    store: StoreConfig = StoreConfig()
     placement: dict[Name, tuple[str, ...]] = {}
 
 
@@ -256,8 +255,7 @@ def _check(config: Config, source: str) -> None:
         if (venue.kind == "replay") != bool(venue.path):
             fail(f"venues[{place}].path", "a replay needs the path of a recording, others none")
         if venue.kind == "simulated" and venue.protocol not in SERVED:
-            known = ", ".join(SERVED)
-            fail(f"venues[{place}].protocol", f"a simulated venue speaks one of {known}")
+            fail(f"venues[{place}].protocol", f"a simulated venue speaks one of {SERVED}")
         if venue.kind == "watch" and venue.protocol == "simulated":
             fail(f"venues[{place}].protocol", "name the exchange's protocol, such as 'kraken'")
         if (venue.protocol == "ccxt") != bool(venue.exchange):

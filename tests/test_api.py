@@ -3,40 +3,18 @@
 import asyncio
 import json
 import logging
-import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
-import uvloop
 import websockets
 from jsonschema import Draft202012Validator
 
-from actors.api.app import create_app
-from actors.api.serving import PortTakenError, listen, serve_app
-from actors.api.source import SECTIONS, Source
-from engine.assembly import topology_of
-from engine.config import ApiConfig, instruments_of, parse
-from engine.edges.backtesting import make_simulation
-from engine.edges.directory import Directory, KillSwitchPage, create_page
-from engine.edges.statistics import Statistics
-from engine.messages import (
-    AnyMessage,
-    CancelAll,
-    OrderState,
-    Reconcile,
-    ResolveUnknown,
-    Risk,
-    Scope,
-    SetBreaker,
-    SetLimit,
-    SetRiskLevel,
-)
-from engine.monitor import Monitor
+from actors.api.serving import PortTakenError, listen
+from actors.api.source import SECTIONS
+from engine.config import ApiConfig
+from tests.api_rig import TOKEN, Server
 
-DEMO = (Path(__file__).parent.parent / "configs" / "demo.toml").read_text()
-TOKEN = "a-token-of-this-test"
 READS = (
     "health",
     "actors",
@@ -56,68 +34,6 @@ READS = (
     "state",
     "kill-switch",
 )
-
-
-RESOLVED = {"venue": "beta", "client_order_id": "ab12", "state": "CANCELLED"}
-WORDS: dict[str, tuple[dict[str, object], AnyMessage]] = {
-    "risk-level": ({"level": "NORMAL"}, SetRiskLevel(0, 41, 0, Risk.NORMAL, "me")),
-    "limits": (
-        {"scope": "VENUE", "subject": "beta", "name": "gross_max", "value": "100"},
-        SetLimit(0, 41, 0, Scope.VENUE, "beta", "gross_max", "100", "me"),
-    ),
-    "breakers": ({"venue": "beta", "open": True}, SetBreaker(0, 41, 0, 1, True, "me")),
-    "reconcile": ({"venue": "gamma"}, Reconcile(0, 41, 0, 2, "me")),
-    "resolve-unknown": (
-        dict(RESOLVED),
-        ResolveUnknown(0, 41, 0, 1, "ab12", OrderState.CANCELLED, "me"),
-    ),
-    "cancel-all": ({}, CancelAll(0, 41, 0, -1, "me")),
-}
-
-
-class Server:
-    """The API over the monitor of a simulated run, on a loop and port of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        config = parse(DEMO, "demo")
-        simulation, _, _, begin_ns = make_simulation(config, lambda now_ns: None)
-        simulation.run(begin_ns, begin_ns + 20 * 10**9)
-        monitor = next(c for c in simulation.host.components if isinstance(c, Monitor))
-        actors = topology_of(config).actors
-        self.directory = Directory(f"test-api-{id(self)}", actors, create=True)
-        epoch = self.directory.claim(actors[0])
-        create_page(self.directory.run, actors[0], epoch)
-        self.directory.enter(actors[0], epoch, 1)
-        self.kill_switch = KillSwitchPage(folder / "kill-switch", create=True)
-        statistics = Statistics(self.directory, {})
-        self.told: list[AnyMessage] = []
-        self.source = Source(
-            monitor,
-            self.directory,
-            statistics,
-            self.kill_switch,
-            "solo",
-            lambda make: self.told.append(make(41)),
-        )
-        self.app = create_app(self.source, TOKEN)
-        self._listening = listen(ApiConfig("127.0.0.1", 0))
-        self.port = self._listening.getsockname()[1]
-        self._loop = uvloop.new_event_loop()
-        self._task = self._loop.create_task(serve_app(self.app, self._listening))
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        assert len(instruments_of(config)) == 6
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(asyncio.gather(self._task, return_exceptions=True))
-
-    def close(self) -> None:
-        """Stop serving and remove the run's pages."""
-        self._loop.call_soon_threadsafe(self._task.cancel)
-        self._thread.join(5)
-        self._listening.close()
-        self.directory.remove()
 
 
 @pytest.fixture(scope="module")
@@ -259,7 +175,7 @@ def test_bad_queries_are_problems(client: httpx.Client, path: str, status: int, 
 @pytest.mark.parametrize(
     "headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}], ids=str
 )
-@pytest.mark.parametrize("path", ["kill-switch", "stop", *WORDS])
+@pytest.mark.parametrize("path", ["kill-switch", "stop"])
 def test_changes_need_the_token(
     server: Server, client: httpx.Client, path: str, headers: dict[str, str]
 ) -> None:
@@ -269,43 +185,6 @@ def test_changes_need_the_token(
     assert "Bearer TOKEN" in answer.json()["detail"]
     assert not server.kill_switch.on
     assert not server.directory.stop_wanted
-    assert not server.told
-
-
-@pytest.mark.parametrize("path", list(WORDS))
-def test_an_operators_word_enters_the_inbox(
-    server: Server, client: httpx.Client, path: str
-) -> None:
-    """As one message with the shell's number; 202, for what becomes of it is told elsewhere."""
-    body, message = WORDS[path]
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    answer = client.post(f"/api/v1/{path}", json={**body, "who": "me"}, headers=headers)
-    assert (answer.status_code, list(answer.json())) == (202, ["said"])
-    assert server.told == [message]
-    server.told.clear()
-
-
-@pytest.mark.parametrize(
-    ("path", "body", "field"),
-    [
-        ("risk-level", {"level": "HALT"}, "who"),
-        ("risk-level", {"level": "HALT", "who": ""}, "who"),
-        ("risk-level", {"level": "PANIC", "who": "me"}, "level"),
-        ("reconcile", {"venue": "nowhere", "who": "me"}, "venue"),
-        ("cancel-all", {"venue": "nowhere", "who": "me"}, "venue"),
-        ("resolve-unknown", {**RESOLVED, "state": "UNKNOWN", "who": "me"}, "state"),
-        ("limits", {"scope": "MOON", "name": "x", "who": "me"}, "scope"),
-    ],
-    ids=str,
-)
-def test_a_word_that_means_nothing_is_refused(
-    server: Server, client: httpx.Client, path: str, body: dict[str, str], field: str
-) -> None:
-    """400, and nothing enters the inbox."""
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    answer = client.post(f"/api/v1/{path}", json=body, headers=headers)
-    assert (answer.status_code, answer.json()["field"]) == (400, field)
-    assert not server.told
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ pytest.importorskip("iceoryx2", reason="the cluster extra is not installed")
 pytest.importorskip("ccxt", reason="the venues extra is not installed")
 
 from engine.edges.comparison import compare_accounts, ledger_of
+from engine.exchange.orders import Status
 from tests.storm import VENUES, Storm, told, unfinished
 
 SHORT_ROUNDS = 6
@@ -193,7 +194,9 @@ def test_a_kill_is_finished_when_the_venues_say_so(calm: Storm) -> None:
     assert before == {venue: calm.ask(venue, "GET", "audit")["order_count"] for venue in VENUES}
     for venue in VENUES:
         orders = calm.ask(venue, "GET", "audit/orders")["orders"]
-        assert [order for order in orders if order["status"] in ("open", "partly_filled")] == []
+        assert [
+            order for order in orders if order["status"] in (Status.OPEN, Status.PARTLY_FILLED)
+        ] == []
 
 
 @pytest.mark.timeout(240)

@@ -135,7 +135,8 @@ class Parent(msgspec.Struct):
     ) -> None:
         """An exit ended: when the next is tried, and how: smaller, nearer, or as an ordinary order."""
         self.failures = 0 if child.done else min(self.failures + 1, 32)
-        self.retry_ns = now_ns + min(retry_ns << max(self.failures - 1, 0), retry_max_ns)
+        wait_ns = min(retry_ns << max(self.failures - 1, 0), retry_max_ns)
+        self.retry_ns = now_ns + (wait_ns if child.done < child.lots else 0)
         if reason in (Reason.ORDER_NOTIONAL, Reason.ORDER_LOTS):
             self.size_max = max(1, child.lots // 2)
         elif reason is Reason.PRICE_DISTANCE:

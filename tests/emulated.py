@@ -7,6 +7,7 @@ from engine.execution import Execution
 from engine.execution_config import ExecutionConfig
 from engine.instruments import Instruments
 from engine.messages import (
+    BUY,
     SELL,
     AnyMessage,
     BookState,
@@ -23,7 +24,7 @@ from engine.messages import (
     Trade,
     TriggerSource,
 )
-from tests.streams import MS, SECOND, event, fill, market, refused, top
+from tests.streams import MS, SECOND, event, fill, intents, market, refused, top
 
 EXECUTION, BOT = 6, 9
 MARKET = market(notional_min="0")
@@ -120,6 +121,29 @@ class Bench:
     def last(self) -> ParentEvent:
         """What it said last of any parent."""
         return parent_events(self.said)[-1]
+
+
+def started(intent: ParentIntent, bid: int = 1000, ask: int = 1002) -> Bench:
+    """A bench with a LIVE book and one emulated order, that its event says was taken."""
+    bench = Bench()
+    bench.prices(bid, ask)
+    bench.tell(intent)
+    return bench
+
+
+def pair() -> Bench:
+    """A sale at 1010, or by a stop at 990; the limit is at the venue."""
+    bench = started(wish(ParentKind.OCO, limit=1010, stop=990))
+    bench.acknowledge(intents(bench.said)[0])
+    return bench
+
+
+def bracket(until_ns: int = 0) -> Bench:
+    """A purchase at 999, guarded by a sale at 1010 and a stop at 990."""
+    intent = wish(ParentKind.BRACKET, BUY, limit=999, trigger=1010, stop=990, until_ns=until_ns)
+    bench = started(intent)
+    bench.acknowledge(intents(bench.said)[0])
+    return bench
 
 
 def parent_events(outputs: list[AnyMessage]) -> list[ParentEvent]:

@@ -14,6 +14,8 @@ from engine.messages import OrderState, ParentIntent, ParentKind, ParentState, R
 from engine.orders.lifecycle import FINAL
 
 CHILDREN_KEPT = 32
+# These open by one order, tried once; all others are exits, tried until they are done.
+ENTERS = frozenset({ParentKind.STOP_LIMIT, ParentKind.BRACKET, ParentKind.GTD})
 
 
 class Role(IntEnum):
@@ -111,9 +113,15 @@ class Parent(msgspec.Struct):
 
     @property
     def owes(self) -> bool:
-        """Whether a parent that has ended must go on: lots are over, or a DONE bracket's unguarded."""
-        bracket = self.intent.kind is ParentKind.BRACKET and self.state is ParentState.DONE
-        return self.over > 0 or (bracket and self.net > 0)
+        """Whether a parent that has ended must go on, for a late fill undid its end.
+
+        Lots are over; or, DONE, a bracket holds what nothing guards, or an exit has not left all.
+        """
+        if self.over > 0 or self.state is not ParentState.DONE:
+            return self.over > 0
+        if self.intent.kind is ParentKind.BRACKET:
+            return self.net > 0
+        return self.intent.kind not in ENTERS and self.net < self.lots
 
     @property
     def open_state(self) -> ParentState:

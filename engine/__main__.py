@@ -57,6 +57,19 @@ def _load(path: Path) -> tuple[Config, str]:
         raise Refused(str(error)) from error
 
 
+def _confirm(config: Config, understood: bool) -> None:
+    """Real money is traded with by nobody who did not say so, each time."""
+    if config.mode != "live" or understood:
+        return
+    traded = [venue.name for venue in config.venues if venue.trading.gateway != "none"]
+    why = f"mode 'live' places real orders with real money at {', '.join(traded) or 'no venue'}"
+    if not sys.stdin.isatty():
+        raise Refused(f"{why}: say --i-understand, or start it in a terminal to be asked")
+    typer.echo(f"{why}. To go on, type the deployment's name ({config.name}):")
+    if sys.stdin.readline().strip() != config.name:
+        raise Refused("not confirmed; nothing was started")
+
+
 def _check_machine(config: Config, cluster: bool) -> None:
     exchanges = dict.fromkeys(venue.exchange for venue in config.venues if venue.kind == "watch")
     exchanges.pop("", None)
@@ -70,9 +83,13 @@ def run(
     config: Path,
     runtime: Annotated[str, typer.Option(help="cluster (Ray actors) or solo.")] = "cluster",
     duration: Annotated[str, typer.Option("--for", help="End by itself: 30s, 5m, 1h.")] = "",
+    understood: Annotated[
+        bool, typer.Option("--i-understand", help="Trade with real money without being asked.")
+    ] = False,
 ) -> None:
     """Run a configuration until Ctrl-C, or for a time."""
     parsed, text = _load(config)
+    _confirm(parsed, understood)
     seconds = parse_duration(duration) if duration else None
     if runtime not in ("cluster", "solo"):
         raise Refused(f"--runtime {runtime}: cluster or solo is expected")
@@ -189,9 +206,21 @@ def stop(state_dir: StateDir = "runs") -> None:
 
 
 @app.command()
-def doctor(port: Annotated[int, typer.Option(help="The API's port to check.")] = 8090) -> None:
-    """Check whether this machine can run the engine, and say how to mend what is not right."""
-    findings = doctor_checks.check(port, True)
+def doctor(
+    port: Annotated[int, typer.Option(help="The API's port to check.")] = 8090,
+    live: Annotated[
+        Path | None, typer.Option(help="A configuration whose exchanges and keys are asked, too.")
+    ] = None,
+) -> None:
+    """Check whether this machine can run the engine, and say how to mend what is not right.
+
+    With --live it asks each exchange about key, clock, instruments, fees and balances; it places nothing.
+    """
+    findings = list(doctor_checks.check(port, True))
+    if live is not None:
+        from engine.edges.doctor_live import examine
+
+        findings += asyncio.run(examine(_load(live)[0], os.environ))
     for finding in findings:
         typer.echo(finding.line())
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)

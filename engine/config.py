@@ -184,7 +184,7 @@ class Config(Strict, frozen=True):
     name: Name
     venues: tuple[VenueConfig, ...]
     instruments: tuple[InstrumentConfig, ...]
-    mode: Literal["simulated"] = "simulated"
+    mode: Literal["simulated", "paper", "sandbox", "live"] = "simulated"
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 1
     state_dir: str = "runs"
     assets: dict[str, Annotated[int, Meta(ge=0, le=24)]] = {}
@@ -205,11 +205,6 @@ def parse(text: str, source: str) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source}: not TOML: {error}") from error
     _refuse_secrets(table, source, "")
-    if table.get("mode") in ("live", "paper", "sandbox"):
-        raise ConfigError(
-            f"{source}: mode: {table['mode']!r} is not in this version; "
-            "it trades simulated markets only (mode = 'simulated')"
-        )
     try:
         config = msgspec.convert(table, Config)
     except msgspec.ValidationError as error:
@@ -225,7 +220,8 @@ def _refuse_secrets(value: object, source: str, path: str) -> None:
     if isinstance(value, dict):
         for key, inner in value.items():
             at = f"{path}.{key}" if path else str(key)
-            if any(word in str(key).lower() for word in SECRET_WORDS):
+            held = any(word in str(key).lower() for word in SECRET_WORDS)
+            if held and not str(key).endswith("_env"):
                 raise ConfigError(
                     f"{source}: {at}: a secret does not belong into a configuration; name the "
                     "environment variable that holds it (a key ending in _env)"
@@ -249,6 +245,7 @@ def _check(config: Config, source: str) -> None:
         for place, name in enumerate(names):
             if name in names[:place]:
                 fail(f"{path}[{place}].name", f"{name!r} is there twice")
+    _check_mode(config, fail)
     for place, venue in enumerate(config.venues):
         if (venue.kind == "replay") != bool(venue.path):
             fail(f"venues[{place}].path", "a replay needs the path of a recording, others none")
@@ -270,6 +267,20 @@ def _check(config: Config, source: str) -> None:
         instruments_of(config)
     except (InstrumentError, KeyError) as error:
         fail("instruments", str(error.args[0]))
+
+
+def _check_mode(config: Config, fail: Callable[[str, str], None]) -> None:
+    """Which venues a mode may have: nothing simulated beside what is real, nothing real by accident."""
+    for place, venue in enumerate(config.venues):
+        if config.mode != "simulated" and venue.kind == "simulated":
+            why = f"mode {config.mode!r} trades on no simulated venue; kind 'watch' follows a real one"
+            fail(f"venues[{place}].kind", why)
+        if config.mode in ("sandbox", "live") and venue.kind == "replay":
+            fail(f"venues[{place}].kind", f"mode {config.mode!r} does not trade on a recording")
+        traded = venue.trading.gateway != "none"
+        if config.mode == "sandbox" and traded and venue.trading.gateway != "ccxt":
+            why = "a sandbox is reached through ccxt (gateway = 'ccxt'), or only watched ('none')"
+            fail(f"venues[{place}].trading.gateway", why)
 
 
 def _check_references(config: Config, venues: list[str], fail: Callable[[str, str], None]) -> None:

@@ -18,6 +18,7 @@ class TradingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `foreign_orders` says what happens to orders on the account that bear no id of ours: they are left
     alone, alarmed about, or taken over ('adopt': counted as ours, cancelled at a kill). The breaker opens
     after so many failures in a row, and asks again after `breaker_timeout_ms` x 2^times, ten times at most.
+    A key that may withdraw money is refused unless `allow_withdrawal_key` says that it is meant.
     `dead_man_s` has the venue cancel all orders when we are not heard of for so long (0: never).
     """
 
@@ -30,4 +31,5 @@ class TradingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadline_margin_ms: Annotated[int, Meta(ge=1, le=60_000)] = 200
     breaker_failures: Annotated[int, Meta(ge=1, le=1000)] = 5
     breaker_timeout_ms: Annotated[int, Meta(ge=10, le=600_000)] = 1000
+    allow_withdrawal_key: bool = False
     dead_man_s: Annotated[int, Meta(ge=0, le=86_400)] = 0

@@ -30,15 +30,15 @@ def test_no_ring_is_lost_between_two_processes() -> None:
         _writer(memory)
         os._exit(0)
     bell = Bell(memory, 0)
-    last = timeouts = 0
+    last = 0
     while last < ROUNDS:
         seen = bell.park()
         number = struct.unpack_from("<q", memory, BELL_BYTES)[0]
         if number == last:
             rung = bell.wait(seen, WAIT_NS)
             number = struct.unpack_from("<q", memory, BELL_BYTES)[0]
-            timeouts += not rung and number == last
-            assert timeouts == 0, f"slept through message {last + 1}"
+            # A writer that got no processor for so long has published nothing: that is no lost ring.
+            assert rung or number == last, f"slept through message {number}"
         else:
             bell.unpark()
         last = number

@@ -40,9 +40,8 @@ class Hearing:
         self._take(Started(0, self._next(), 0, 1), 0)
 
     def hear(self, recorded: Recorded) -> None:
-        """The venue's timers up to then, as if time had passed, and what was recorded."""
+        """What was recorded, after the time until then has passed."""
         at_ns, connection, kind, about, payload = recorded
-        self._timers(at_ns)
         number, venue = self._next(), self._venue.venue
         message: AnyMessage
         if kind == CONNECTED:
@@ -51,13 +50,19 @@ class Hearing:
             message = Disconnected(0, number, 0, venue, connection, about)
         else:
             message = Frame(0, number, at_ns, venue, connection, kind, payload, about)
+        self.take(message, at_ns)
+
+    def take(self, message: AnyMessage, at_ns: int) -> None:
+        """A message, after the time until then has passed."""
+        self.wait(at_ns)
         self._take(message, at_ns)
 
     def _next(self) -> int:
         self.sequence += 1
         return self.sequence
 
-    def _timers(self, now_ns: int) -> None:
+    def wait(self, now_ns: int) -> None:
+        """Time passes: the venue's timers up to then."""
         while self.due and min(self.due.values()) <= now_ns:
             key = min(self.due, key=lambda each: self.due[each])
             due_ns = self.due.pop(key)

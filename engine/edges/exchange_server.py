@@ -11,10 +11,13 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
 
 from engine.config import Config, ConfigError, instruments_of, units_of
 from engine.edges.distance import make_latency
 from engine.edges.exchange_sockets import ADMIN, OWN, ExchangeServer
+from engine.edges.following import Following
 from engine.edges.playback import make_played
 from engine.exchange.accounts import credentials, fee_tier
 from engine.exchange.admin import administer, fault_problem
@@ -33,6 +36,7 @@ from engine.exchange.wires.simulated import SimulatedWire
 from engine.exchange.wires.wire import Wire
 
 PR_SET_PDEATHSIG = 1
+EMPTY: Mapping[int, Following] = MappingProxyType({})
 MANY = 10**12
 BINANCE_UNLIMITED = BinanceLimits(
     weight=MANY,
@@ -119,10 +123,23 @@ def make_front(
     return front
 
 
-def make_fronts(config: Config, begin_ns: int) -> dict[str, Front]:
+def follow(config: Config, begin_ns: int) -> dict[int, Following]:
+    """The public feeds in which orders are paper, by the place of their venue."""
+    if config.mode != "paper":
+        return {}
+    watched = [place for place, venue in enumerate(config.venues) if venue.kind == "watch"]
+    followed = {place: Following(config, place, begin_ns) for place in watched}
+    for feed in followed.values():
+        add_accounts(feed.exchange, config, begin_ns)
+    return followed
+
+
+def make_fronts(
+    config: Config, begin_ns: int, followed: Mapping[int, Following] = EMPTY
+) -> dict[str, Front]:
     """The fronts of all venues that the exchange serves, by name. Raises ConfigError.
 
-    A replay at speed 0 has no time of its own, and is not served.
+    A replay at speed 0 has no time of its own, and is not served. `followed` is what `follow` gave.
     """
     fronts = {}
     exchange: RacingExchange
@@ -133,12 +150,17 @@ def make_fronts(config: Config, begin_ns: int) -> dict[str, Front]:
             exchange = make_exchange(config, place, begin_ns)
         elif venue.kind == "replay" and venue.speed:
             exchange = _played(config, place, begin_ns)
+        elif place in followed:
+            exchange = followed[place].exchange
         else:
             continue
         wires = make_wires(config, exchange)
         fronts[venue.name] = make_front(config, exchange, begin_ns, wires)
     if not fronts:
-        raise ConfigError("venues: none is 'simulated', or a 'replay' at a speed: nothing to serve")
+        raise ConfigError(
+            "venues: none is 'simulated', a 'replay' at a speed, or (in mode 'paper') a 'watch': "
+            "nothing to serve"
+        )
     return fronts
 
 
@@ -171,13 +193,27 @@ def spare_the_old() -> None:
 
 async def serve(config: Config, ready: Callable[[ExchangeServer], None], port: int = 0) -> None:
     """Serve until SIGTERM or SIGINT; `ready` is given the server once it listens."""
-    server = ExchangeServer(make_fronts(config, time.time_ns()), administer)
+    begin_ns = time.time_ns()
+    followed = follow(config, begin_ns)
+    server = ExchangeServer(make_fronts(config, begin_ns, followed), administer)
     spare_the_old()
     await server.open(port)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
+    failures: list[Exception] = []
+
+    def fail(error: Exception) -> None:
+        failures.append(error)
+        ended.set()
+
+    for place, feed in followed.items():
+        feed.open(partial(server.do, config.venues[place].name), server.now_ns, fail)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     ready(server)
     await ended.wait()
+    for feed in followed.values():
+        await feed.close()
     await server.close()
+    if failures:
+        raise failures[0]

@@ -113,6 +113,17 @@ class ExchangeServer:
         await self._server.shutdown(CLOSE_S)
         await self._listening.wait_closed()
 
+    def do(self, name: str, act: Callable[[int], None]) -> None:
+        """Something happens at a venue, by its clock; whoever hears of it is told at once."""
+        venue = self._venues[name]
+        self._advance(venue)
+        try:
+            venue.front.do(act, self.now_ns())
+        except Exception:  # noqa: BLE001 -- a defect is told, counted, and ends no other venue
+            self.defects += 1
+            traceback.print_exc(file=sys.stderr)
+        self._advance(venue)
+
     @property
     def url(self) -> str:
         """Its address, without a path, as the engine's own clients use it."""

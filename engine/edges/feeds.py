@@ -9,18 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.backtest.hearing import CONNECTED, DISCONNECTED
-from engine.config import Config, VenueConfig
+from engine.config import Config
 from engine.edges.capture import CapturedFrame, frames_of
 from engine.edges.ccxt_feed import CcxtFeed
 from engine.edges.directory import Counter
 from engine.edges.loop import ActorLoop
+from engine.edges.public_feeds import sockets_to, watch
 from engine.edges.venue_edges import VenueEdges
-from engine.edges.venue_http import AskError, VenueHttp
+from engine.edges.venue_http import VenueHttp
 from engine.edges.venue_socket import VenueSocket
 from engine.messages import AnyMessage, Connected, Disconnected, Frame, Reason
 from engine.venue import Venue
-from engine.venues.ccxt import CcxtHandler
-from engine.venues.handler import UNREADABLE, Endpoint
 
 BURST = 256
 
@@ -112,6 +111,7 @@ def open_feeds(loop: ActorLoop, config: Config, exchange: str) -> Feeds:
     sockets: list[VenueSocket | CcxtFeed] = []
     https: list[VenueHttp] = []
     replays = []
+    now_ns = loop.directory.now_ns
     for component in loop.host.components:
         if not isinstance(component, Venue):
             continue
@@ -122,63 +122,12 @@ def open_feeds(loop: ActorLoop, config: Config, exchange: str) -> Feeds:
         elif settings.kind == "simulated":
             url = f"{exchange}/{settings.name}"
             endpoint = component.lines.handler.endpoint._replace(stream=url)
-            sockets += _sockets(loop, component, endpoint, None)
-        elif settings.protocol == "ccxt":
-            sockets += _ccxt_feeds(loop, component, settings)
+            sockets += sockets_to(loop, now_ns, component, endpoint, None)
         else:
-            endpoint = _overridden(component.lines.handler.endpoint, settings)
-            http = VenueHttp(
-                loop,
-                component.venue,
-                endpoint.rest,
-                endpoint.requests_per_second,
-                loop.directory.now_ns,
-            )
-            https.append(http)
-            sockets += _sockets(loop, component, endpoint, http)
+            watching, asking = watch(loop, now_ns, component, settings)
+            sockets += watching
+            https += asking
     feeds = Feeds(VenueEdges(sockets, https, loop.fail), replays)
     loop.gate.gateway = feeds
     feeds.open()
-    return feeds
-
-
-def _overridden(endpoint: Endpoint, settings: VenueConfig) -> Endpoint:
-    """The exchange's own addresses, unless the configuration names others."""
-    if settings.stream_url:
-        endpoint = endpoint._replace(stream=settings.stream_url, welcome="")
-    return endpoint._replace(rest=settings.rest_url or endpoint.rest)
-
-
-def _sockets(
-    loop: ActorLoop, venue: Venue, endpoint: Endpoint, http: VenueHttp | None
-) -> list[VenueSocket]:
-    """One socket for each connection that the venue's books are dealt to."""
-    handler = venue.lines.handler
-
-    async def address() -> str:
-        if not endpoint.welcome or http is None:
-            return endpoint.stream
-        welcome = await http.fetch("POST", endpoint.welcome)
-        try:
-            return handler.address(welcome)
-        except UNREADABLE as error:
-            raise AskError(f"{endpoint.welcome}: {error}") from error
-
-    now_ns, forget = loop.directory.now_ns, None if http is None else http.forget
-    return [
-        VenueSocket(loop, venue.venue, connection, address, endpoint, now_ns, forget)
-        for connection in range(venue.lines.connections)
-    ]
-
-
-def _ccxt_feeds(loop: ActorLoop, venue: Venue, settings: VenueConfig) -> list[CcxtFeed]:
-    """One ccxt.pro client for each connection that the venue's books are dealt to."""
-    feeds = []
-    for connection in range(venue.lines.connections):
-        line = venue.lines.of(connection)
-        assert line is not None
-        assert isinstance(line.handler, CcxtHandler)
-        symbols = list(line.handler.natives.values())
-        now_ns = loop.directory.now_ns
-        feeds.append(CcxtFeed(loop, venue.venue, connection, settings, symbols, now_ns))
     return feeds

@@ -5,11 +5,8 @@ from itertools import chain
 from pathlib import Path
 
 from engine.assembly import make_venue
-from engine.backtest.played import (
-    PlayedExchange,
-    Timeline,
-    replayed_books,
-)
+from engine.backtest.followed import followed_books
+from engine.backtest.played import PlayedExchange, Timeline
 from engine.config import Config, VenueConfig, instruments_of
 from engine.edges.capture import CapturedFrame, frames_of, opened
 from engine.venues.simulated import PUBLIC
@@ -46,7 +43,7 @@ def make_played(config: Config, place: int, begin_ns: int, *, shifted: bool) -> 
         make_venue(config, place, instruments, 1),
         opened(frames),
         timeline,
-        replayed_books(
+        followed_books(
             instruments.of_venue(place),
             settings.queue_model,
             settings.queue_power,

@@ -186,6 +186,7 @@ ROWS: tuple[Row, ...] = (
 OTHERS: tuple[tuple[str, Act, Security, str], ...] = (
     ("sapi/v1/system/status", wallet.system_status, NONE, ""),
     ("sapi/v1/capital/config/getall", wallet.coins, USER_DATA, ""),
+    ("sapi/v1/account/apiRestrictions", wallet.key_rights, USER_DATA, ""),
     ("sapi/v1/asset/tradeFee", wallet.trade_fees, USER_DATA, "symbol"),
     ("sapi/v1/asset/transfer", wallet.no_transfers, USER_DATA, "any"),
     ("sapi/v1/margin/allPairs", wallet.no_rows, KEY, "any"),

@@ -62,6 +62,7 @@ class Ask(NamedTuple):
     account: str
     values: Values
     now_ns: int
+    rights: frozenset[str] = frozenset()
 
 
 def either(first: str, second: str) -> Problem:

@@ -38,7 +38,7 @@ def admit(
     if security >= Security.USER_DATA:
         check_time(values, now_ns)
         check_signature(payload, values["signature"], known)
-    return Ask(known.account, values, now_ns)
+    return Ask(known.account, values, now_ns, known.rights)
 
 
 def _values(endpoint: Endpoint, sent: dict[str, str]) -> Values:

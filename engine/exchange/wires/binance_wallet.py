@@ -19,6 +19,26 @@ def system_status(state: State, ask: Ask) -> Answer:
     return {"status": 0, "msg": "normal"}
 
 
+def key_rights(state: State, ask: Ask) -> Answer:
+    """GET /sapi/v1/account/apiRestrictions: what the key that asks may do."""
+    del state
+    return {
+        "ipRestrict": False,
+        "createTime": 0,
+        "enableReading": "read" in ask.rights,
+        "enableWithdrawals": "withdraw" in ask.rights,
+        "enableInternalTransfer": False,
+        "enableMargin": False,
+        "enableFutures": False,
+        "permitsUniversalTransfer": False,
+        "enableVanillaOptions": False,
+        "enableFixApiTrade": False,
+        "enableFixReadOnly": False,
+        "enableSpotAndMarginTrading": "trade" in ask.rights,
+        "enablePortfolioMarginTrading": False,
+    }
+
+
 def _network(asset: str, decimals: int) -> Answer:
     """The only network of a coin, which moves nothing; clients read the coin's precision here."""
     return {

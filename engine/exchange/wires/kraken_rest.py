@@ -27,6 +27,11 @@ TRADES = frozenset(
     "AddOrder AddOrderBatch AmendOrder EditOrder CancelOrder CancelOrderBatch CancelAll "
     "CancelAllOrdersAfter".split()
 )
+PERMISSIONS = {
+    "read": ("query-funds", "query-open-trades", "query-closed-trades", "query-ledger"),
+    "trade": ("modify-trades", "close-trades"),
+    "withdraw": ("withdraw-funds",),
+}
 FAILURES = {
     Failure.UNAVAILABLE: "EService:Unavailable",
     Failure.OVERLOADED: "EService:Busy",
@@ -72,6 +77,7 @@ class Rest:
             "WithdrawMethods": ledger.nothing,
             "WithdrawAddresses": ledger.nothing,
             "GetWebSocketsToken": trading.token,
+            "GetApiKeyInfo": _key_info,
         }
         self._trades = trading.calls
         self._moves: dict[str, Endpoint] = {"Withdraw": _no_way, "WithdrawInfo": _no_way}
@@ -115,6 +121,14 @@ class Rest:
                 self._limits.call(caller.key, POINTS.get(name, 1), now_ns)
             return endpoint(caller, fields, now_ns)
         raise KrakenError(UNKNOWN)
+
+
+def _key_info(caller: Caller, fields: Fields, now_ns: int) -> Any:
+    """What the key that asks may do."""
+    return {
+        "api_key_name": caller.account,
+        "permissions": [name for right in sorted(caller.rights) for name in PERMISSIONS[right]],
+    }
 
 
 def _no_way(caller: Caller, fields: Fields, now_ns: int) -> Any:

@@ -113,7 +113,7 @@ def _component(
     if kind == "risk":
         return RiskGuard(number, instruments, config.risk)
     if kind == "ledger":
-        return Ledger(number, instruments)
+        return Ledger(number, instruments, config.ledger)
     if kind == "execution":
         stale_ns = config.risk.stale_ms * MS
         return Execution(number, instruments, config.execution, config.name, stale_ns)

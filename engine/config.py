@@ -16,6 +16,7 @@ from engine.execution_config import ExecutionConfig
 from engine.fault_config import FaultsConfig
 from engine.instruments import Instrument, InstrumentError, Instruments
 from engine.latency_config import LatencyConfig, NearConfig
+from engine.ledger_config import LedgerConfig, ledger_faults
 from engine.risk_config import RiskConfig
 from engine.trading_config import TradingConfig
 from engine.units import Round, UnitError, parse_decimal
@@ -191,6 +192,7 @@ class Config(Strict, frozen=True):
     scanner: ScannerConfig = ScannerConfig()
     risk: RiskConfig = RiskConfig()
     execution: ExecutionConfig = ExecutionConfig()
+    ledger: LedgerConfig = LedgerConfig()
     bots: tuple[BotConfig, ...] = ()
     api: ApiConfig = ApiConfig()
     engine: EngineConfig = EngineConfig()
@@ -264,9 +266,12 @@ def _check(config: Config, source: str) -> None:
             fail(f"instruments[{place}].venue", f"one of {known} expected, not {instrument.venue}")
     _check_references(config, venues, fail)
     try:
-        instruments_of(config)
+        instruments = instruments_of(config)
     except (InstrumentError, KeyError) as error:
         fail("instruments", str(error.args[0]))
+        raise
+    for path, why in ledger_faults(config.ledger, instruments):
+        fail(path, why)
 
 
 def _check_mode(config: Config, fail: Callable[[str, str], None]) -> None:
@@ -382,4 +387,4 @@ def instruments_of(config: Config) -> Instruments:
         )
         lots_max = instrument.quantity_to_lots(entry.quantity_max, Round.DOWN)
         table.append(msgspec.structs.replace(instrument, lots_max=lots_max))
-    return Instruments(table, venues)
+    return Instruments(table, venues, {**ASSET_DECIMALS, **config.assets})

@@ -23,6 +23,8 @@ from engine.units import (
 )
 
 PPM = 1_000_000
+FOREIGN_DECIMALS = 8
+"""With how many decimals an asset is counted of which nothing is known, such as one of a fee."""
 
 
 class InstrumentError(ValueError):
@@ -203,13 +205,21 @@ def _to_steps(text: str, step: tuple[int, int], rounding: Round, what: str) -> i
 
 
 class Instruments:
-    """The table of all instruments: ids are positions."""
+    """The table of all instruments: ids are positions.
 
-    def __init__(self, instruments: Sequence[Instrument], venues: Sequence[str]) -> None:
+    `decimals` says how assets are held that no instrument trades, such as one that fees are paid in.
+    """
+
+    def __init__(
+        self,
+        instruments: Sequence[Instrument],
+        venues: Sequence[str],
+        decimals: Mapping[str, int] | None = None,
+    ) -> None:
         self._all = tuple(instruments)
         self.venues = tuple(venues)
         self._found: dict[tuple[int, str], Instrument] = {}
-        self._decimals: dict[str, int] = {}
+        self._decimals: dict[str, int] = dict(decimals or {})
         for place, instrument in enumerate(self._all):
             key = (instrument.venue, instrument.symbol)
             if instrument.id != place:
@@ -217,13 +227,13 @@ class Instruments:
             if key in self._found:
                 raise InstrumentError(f"{venues[key[0]]} has {key[1]} twice")
             self._found[key] = instrument
-            for asset, decimals in (
+            for asset, places in (
                 (instrument.base, instrument.base_decimals),
                 (instrument.quote, instrument.quote_decimals),
             ):
-                if self._decimals.setdefault(asset, decimals) != decimals:
+                if self._decimals.setdefault(asset, places) != places:
                     raise InstrumentError(
-                        f"{instrument.symbol}: {asset} has {decimals} decimals here "
+                        f"{instrument.symbol}: {asset} has {places} decimals here "
                         f"and {self._decimals[asset]} elsewhere"
                     )
 
@@ -261,6 +271,14 @@ class Instruments:
         return tuple(
             other.id for other in self._all if other.symbol == symbol and other.id != number
         )
+
+    def traded(self, asset: str) -> bool:
+        """Whether an instrument has this asset as its base or quote."""
+        return any(asset in (instrument.base, instrument.quote) for instrument in self._all)
+
+    def known(self, asset: str) -> bool:
+        """Whether it is known how an asset is held."""
+        return asset in self._decimals
 
     def decimals(self, asset: str) -> int:
         """How many decimals an asset is held with; raises KeyError."""

@@ -697,9 +697,11 @@ class KillProgress(Message, frozen=True):
 class Equity(Message, frozen=True):
     """What everything is worth in the chosen currency, in its units, and since when it was marked.
 
-    `opening` is that of the UTC day, `transfers` what came and went since without being traded,
-    `peak` the highest since the account began (transfers taken out); `stale_ns` is the age of
-    the oldest mark that was used.
+    `opening` is that of the UTC day, and of accounts that were first heard of since; `transfers` is what
+    came and went in the day without being traded. The day's profit is `equity - opening - transfers`.
+    `peak` is the highest since the account began; transfers move it, so that `peak - equity` is the
+    drawdown. `stale_ns` is the age of the oldest mark that was used, INT64_MAX while there is none for an
+    asset that is held: those are named in `unmarked`, with commas between, and are not counted.
     """
 
     currency: str
@@ -708,6 +710,7 @@ class Equity(Message, frozen=True):
     transfers: int
     peak: int
     stale_ns: int
+    unmarked: str = ""
 
 
 class RiskLevel(Message, frozen=True):
@@ -721,7 +724,8 @@ class PositionUpdate(Message, frozen=True):
     """What is held of one base asset over all venues from trading, in asset units, and its cost.
 
     `cost` is what the open position cost (negative: what was received for a short), `realised`
-    the profit of what was closed, both in units of the quote asset, fees taken off.
+    the profit of what was closed before `fees`, all in units of the quote asset. A fee paid in the base
+    asset is a sale of so much at the fill's price, and that value a fee.
     """
 
     base: str
@@ -733,11 +737,12 @@ class PositionUpdate(Message, frozen=True):
 
 
 class BalanceUpdate(Message, frozen=True):
-    """What the Ledger holds on one venue of one asset, in units."""
+    """What the Ledger holds on one venue of one asset, in units; `dust` is the part too small to sell."""
 
     venue: int
     asset: str
     total: int
+    dust: int = 0
 
 
 class PnL(Message, frozen=True):
@@ -748,6 +753,39 @@ class PnL(Message, frozen=True):
     unrealised: int
     fees: int
     equity: int
+
+
+class BookPnL(Message, frozen=True):
+    """What one bot made on one venue with one pair, marked at mid; `base` units and `quote` units.
+
+    `cost` is that of the open position by average cost, and `unrealised` is against it. What was closed is
+    worked out twice: first in first out, and by average cost; with the unrealised profit of either way
+    both come to the same. `fees_other` are those in third assets, at their marks when they were paid.
+    """
+
+    bot: int
+    venue: int
+    base: str
+    quote: str
+    quantity: int
+    cost: int
+    realised_fifo: int
+    realised_average: int
+    unrealised: int
+    fees: int
+    fees_other: int
+
+
+class Dust(Message, frozen=True):
+    """What is left of an asset after an exit and too small to be traded: the Ledger puts it aside.
+
+    In units, negative for what is missing of a short. It stays in the balance.
+    """
+
+    venue: int
+    asset: str
+    bot: int
+    amount: int
 
 
 # --- effects: what a component wants done outside ---------------------------------------------------
@@ -890,6 +928,8 @@ AnyMessage = (
     | PositionUpdate
     | BalanceUpdate
     | PnL
+    | BookPnL
+    | Dust
     | SendFrame
     | OrderRequest
     | VenueCall

@@ -13,8 +13,10 @@ from engine.instruments import Instruments
 from engine.messages import (
     AnyMessage,
     BalanceUpdate,
+    BookPnL,
     BookTop,
     Depth,
+    Equity,
     Fill,
     KillSwitch,
     Opportunity,
@@ -31,7 +33,9 @@ from engine.orders.lifecycle import FINAL
 from engine.viewer import Viewer
 from engine.views import (
     BalanceView,
+    BookPnLView,
     BookView,
+    EquityView,
     FillView,
     OpportunityView,
     OrderView,
@@ -69,6 +73,8 @@ class MonitorState(msgspec.Struct):
     level: Risk
     killed: bool
     changes: int
+    book_pnl: dict[str, BookPnL] = {}
+    equity: dict[str, Equity] = {}
 
 
 class Monitor(Component):
@@ -94,6 +100,8 @@ class Monitor(Component):
             PositionUpdate: self._on_position,
             BalanceUpdate: self._on_balance,
             PnL: self._on_pnl,
+            BookPnL: self._on_book_pnl,
+            Equity: self._on_equity,
             RiskLevel: self._on_level,
             KillSwitch: self._on_kill_switch,
         }
@@ -146,6 +154,13 @@ class Monitor(Component):
 
     def _on_pnl(self, message: PnL) -> None:
         self._state.pnl[message.quote] = message
+
+    def _on_book_pnl(self, message: BookPnL) -> None:
+        key = f"{message.bot}/{message.venue}/{message.base}/{message.quote}"
+        self._state.book_pnl[key] = message
+
+    def _on_equity(self, message: Equity) -> None:
+        self._state.equity[message.currency] = message
 
     def _on_level(self, message: RiskLevel) -> None:
         self._state.level = message.level
@@ -200,14 +215,19 @@ class Monitor(Component):
 
     def balances(self) -> list[BalanceView]:
         """All balances."""
-        return [
-            self._viewer.balance(update.venue, update.asset, update.total)
-            for update in self._state.balances.values()
-        ]
+        return [self._viewer.balance(update) for update in self._state.balances.values()]
 
     def pnl(self) -> list[PnLView]:
         """Profit and loss by quote asset."""
         return [self._viewer.pnl(pnl) for pnl in self._state.pnl.values()]
+
+    def book_pnl(self) -> list[BookPnLView]:
+        """Profit and loss by bot, venue and pair."""
+        return [self._viewer.book_pnl(pnl) for pnl in self._state.book_pnl.values()]
+
+    def worth(self) -> list[EquityView]:
+        """What everything is worth: one row once a venue has told a balance."""
+        return [self._viewer.equity(worth) for worth in self._state.equity.values()]
 
     def venues(self) -> list[VenueView]:
         """All venues that have said anything."""

@@ -16,6 +16,7 @@ from engine.messages import (
     AnyMessage,
     BalanceSeen,
     BalanceUpdate,
+    BookPnL,
     BookStateChanged,
     BookTop,
     CancelAll,
@@ -26,6 +27,7 @@ from engine.messages import (
     Difference,
     Disconnected,
     Drain,
+    Dust,
     Equity,
     Fill,
     Frame,
@@ -74,7 +76,7 @@ ROUTES: dict[type, tuple[str, ...]] = {
     BookTop: ("risk", "triggers", "ledger", "bots", "view"),
     Trade: ("triggers", "watchers", "view"),
     TradesShed: ("watchers",),
-    VenueStatus: ("risk", "view"),
+    VenueStatus: ("risk", "ledger", "view"),
     BookStateChanged: ("risk", "view"),
     InstrumentReloaded: ("scanner", "risk", "execution", "ledger", "bots", "view"),
     Opportunity: ("bots", "view"),
@@ -107,6 +109,8 @@ ROUTES: dict[type, tuple[str, ...]] = {
     PositionUpdate: ("view",),
     BalanceUpdate: ("risk", "view"),
     PnL: ("view",),
+    BookPnL: ("view",),
+    Dust: ("ledger", "view"),
 }
 
 # In the journal before anything of the same step leaves.
@@ -144,6 +148,8 @@ DURABLE: frozenset[type] = frozenset(
         PositionUpdate,
         BalanceUpdate,
         PnL,
+        BookPnL,
+        Dust,
     }
 )
 
@@ -160,7 +166,10 @@ UNHURRIED: frozenset[tuple[type, str]] = frozenset(
         (BookTop, "ledger"),
         (BookTop, "bots"),
         (VenueStatus, "risk"),
+        (VenueStatus, "ledger"),
         (PnL, "view"),
+        (BookPnL, "view"),
+        (Equity, "view"),
         (Depth, "view"),
         (BookTop, "view"),
         (Trade, "view"),

@@ -1,9 +1,12 @@
 """Messages as people and programs are shown them: every view is made here and nowhere else."""
 
-from engine.instruments import Instrument, Instruments
+from engine.instruments import FOREIGN_DECIMALS, Instrument, Instruments
 from engine.messages import (
     BUY,
+    BalanceUpdate,
+    BookPnL,
     Depth,
+    Equity,
     Fill,
     Opportunity,
     OrderEvent,
@@ -16,7 +19,9 @@ from engine.messages import (
 from engine.units import format_decimal
 from engine.views import (
     BalanceView,
+    BookPnLView,
     BookView,
+    EquityView,
     FillView,
     Level,
     OpportunityView,
@@ -39,6 +44,11 @@ class Viewer:
     def __init__(self, instruments: Instruments, bots: dict[int, str]) -> None:
         self._instruments = instruments
         self._bots = bots
+
+    def _decimals(self, asset: str) -> int:
+        """How an asset is counted; fees and balances may be of one that no instrument has."""
+        known = self._instruments.known(asset)
+        return self._instruments.decimals(asset) if known else FOREIGN_DECIMALS
 
     def venue_of(self, instrument: int) -> int:
         """The venue an instrument is traded on."""
@@ -112,7 +122,7 @@ class Viewer:
     def fill(self, fill: Fill) -> FillView:
         """A fill."""
         instrument = self._instruments[fill.instrument]
-        decimals = self._instruments.decimals(fill.fee_asset)
+        decimals = self._decimals(fill.fee_asset)
         return FillView(
             trade_id=fill.trade_id,
             client_order_id=fill.client_order_id,
@@ -153,11 +163,16 @@ class Viewer:
             simulated=True,
         )
 
-    def balance(self, venue: int, asset: str, total: int) -> BalanceView:
+    def balance(self, update: BalanceUpdate) -> BalanceView:
         """A balance."""
-        amount = format_decimal(total, self._instruments.decimals(asset))
-        name = self._instruments.venues[venue]
-        return BalanceView(venue=name, asset=asset, total=amount, simulated=True)
+        decimals = self._decimals(update.asset)
+        return BalanceView(
+            venue=self._instruments.venues[update.venue],
+            asset=update.asset,
+            total=format_decimal(update.total, decimals),
+            dust=format_decimal(update.dust, decimals),
+            simulated=True,
+        )
 
     def pnl(self, pnl: PnL) -> PnLView:
         """Profit and loss."""
@@ -168,6 +183,39 @@ class Viewer:
             unrealised=format_decimal(pnl.unrealised, decimals),
             fees=format_decimal(pnl.fees, decimals),
             equity=format_decimal(pnl.equity, decimals),
+            simulated=True,
+        )
+
+    def book_pnl(self, pnl: BookPnL) -> BookPnLView:
+        """Profit and loss of one bot on one venue with one pair."""
+        base, quote = (self._instruments.decimals(asset) for asset in (pnl.base, pnl.quote))
+        return BookPnLView(
+            bot=self._bots.get(pnl.bot, str(pnl.bot)),
+            venue=self._instruments.venues[pnl.venue],
+            symbol=f"{pnl.base}/{pnl.quote}",
+            quantity=format_decimal(pnl.quantity, base),
+            cost=format_decimal(pnl.cost, quote),
+            realised_fifo=format_decimal(pnl.realised_fifo, quote),
+            realised_average=format_decimal(pnl.realised_average, quote),
+            unrealised=format_decimal(pnl.unrealised, quote),
+            fees=format_decimal(pnl.fees, quote),
+            fees_other=format_decimal(pnl.fees_other, quote),
+            simulated=True,
+        )
+
+    def equity(self, worth: Equity) -> EquityView:
+        """What everything is worth."""
+        decimals = self._instruments.decimals(worth.currency)
+        today = worth.equity - worth.opening - worth.transfers
+        return EquityView(
+            currency=worth.currency,
+            equity=format_decimal(worth.equity, decimals),
+            opening=format_decimal(worth.opening, decimals),
+            transfers=format_decimal(worth.transfers, decimals),
+            today=format_decimal(today, decimals),
+            peak=format_decimal(worth.peak, decimals),
+            mark_age_ms=None if worth.unmarked else worth.stale_ns / 1e6,
+            unmarked=worth.unmarked.split(",") if worth.unmarked else [],
             simulated=True,
         )
 

@@ -106,11 +106,12 @@ class PositionView(View, frozen=True, kw_only=True):
 
 
 class BalanceView(View, frozen=True, kw_only=True):
-    """What the Ledger holds on a venue."""
+    """What the Ledger holds on a venue; `dust` is the part of it that is too small to be traded."""
 
     venue: str
     asset: str
     total: str
+    dust: str
     simulated: bool
 
 
@@ -122,6 +123,39 @@ class PnLView(View, frozen=True, kw_only=True):
     unrealised: str
     fees: str
     equity: str
+    simulated: bool
+
+
+class BookPnLView(View, frozen=True, kw_only=True):
+    """What a bot made on a venue with a pair; see `BookPnL`."""
+
+    bot: str
+    venue: str
+    symbol: str
+    quantity: str
+    cost: str
+    realised_fifo: str
+    realised_average: str
+    unrealised: str
+    fees: str
+    fees_other: str
+    simulated: bool
+
+
+class EquityView(View, frozen=True, kw_only=True):
+    """What everything is worth, the UTC day's profit without transfers, and how old the marks are.
+
+    `mark_age_ms` is null while there is none for an asset that is held: `unmarked` names those.
+    """
+
+    currency: str
+    equity: str
+    opening: str
+    transfers: str
+    today: str
+    peak: str
+    mark_age_ms: float | None
+    unmarked: list[str]
     simulated: bool
 
 
@@ -217,6 +251,8 @@ class StateView(View, frozen=True, kw_only=True):
     positions: list[PositionView]
     balances: list[BalanceView]
     pnl: list[PnLView]
+    book_pnl: list[BookPnLView]
+    worth: list[EquityView]
     risk: RiskView
 
 

@@ -37,6 +37,8 @@ READS = (
     "positions",
     "balances",
     "pnl",
+    "book-pnl",
+    "worth",
     "risk",
     "state",
     "kill-switch",
@@ -112,7 +114,8 @@ def money_fields(value: object, path: str = "") -> Iterator[tuple[str, object]]:
                 key
                 in (
                     "price buy_price sell_price quantity filled profit fee fees cost realised "
-                    "unrealised equity total limit value"
+                    "unrealised equity total limit value realised_fifo realised_average fees_other "
+                    "opening transfers today peak dust"
                 ).split()
             ):
                 yield f"{path}.{key}", item
@@ -183,6 +186,12 @@ def test_the_run_is_there(client: httpx.Client) -> None:
     fills = client.get("/api/v1/fills", params={"count": 2}).json()
     assert len(fills) == 2
     assert client.get("/api/v1/pnl").json()[0]["simulated"] is True
+    books = client.get("/api/v1/book-pnl").json()
+    assert {book["venue"] for book in books} == {"alpha", "beta", "gamma"}
+    assert {book["bot"] for book in books} == {"arb"}
+    (worth,) = client.get("/api/v1/worth").json()
+    assert (worth["currency"], worth["unmarked"]) == ("USDT", [])
+    assert float(worth["equity"]) > 1_500_000
 
 
 @pytest.mark.parametrize(

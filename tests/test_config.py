@@ -58,6 +58,32 @@ def test_a_protocol_that_may_be_named_has_a_handler() -> None:
             "exchange.queue_power: Expected `float` > 0",
         ),
         ("heartbeat_ms = 250", "heartbeat_ms = 1", "engine.heartbeat_ms: Expected `int` >= 20"),
+        (
+            'currency = "USDT"',
+            'currency = "EUR"',
+            "ledger.currency: no instrument has 'EUR'",
+        ),
+        ('currency = "USDT"', 'ignored = ["USDT"]', "ledger.ignored: 'USDT' is what"),
+        (
+            'currency = "USDT"',
+            'pegs = { XYZ = "USDT" }',
+            "ledger.pegs.XYZ: the decimals of XYZ are not known; add assets.XYZ",
+        ),
+        (
+            'currency = "USDT"',
+            'rounding = { XYZ = "0.1" }',
+            "ledger.rounding.XYZ: the decimals of XYZ are not known",
+        ),
+        (
+            'currency = "USDT"',
+            'rounding = { USDT = "99999999999999" }',
+            "ledger.rounding: .* does not fit",
+        ),
+        (
+            'currency = "USDT"',
+            'pegs = { USDC = "USDC" }',
+            "ledger.pegs.USDC: an asset is worth one of itself",
+        ),
         ("[exchange.balances.alpha]", "[exchange.balances.omega]", "balances.omega: no venue"),
         ("[exchange]", '[[exchange.accounts]]\nname = "x"\n[exchange]', "one must be 'main'"),
         (

@@ -6,6 +6,7 @@ from engine.messages import (
     BUY,
     SELL,
     Drain,
+    Dust,
     OrderState,
     ParentCancel,
     ParentIntent,
@@ -67,7 +68,7 @@ def test_an_exit_never_gives_up() -> None:
 
 
 def test_an_exit_learns_from_refusals() -> None:
-    """Too large: half of it. Too far: half the slip. Not reducing: as an ordinary order."""
+    """Too large, or larger than the position: half of it. Too far: half the slip."""
     bench = started(wish(K.STOP_LOSS, trigger=990, slip=8))
     bench.prices(990, 992)
     for reason in (Reason.ORDER_NOTIONAL, Reason.PRICE_DISTANCE, Reason.NOT_REDUCING):
@@ -75,10 +76,9 @@ def test_an_exit_learns_from_refusals() -> None:
         bench.later(10_000)
         bench.prices(990, 992)
     last = intents(bench.said)[-1]
-    assert (last.lots, last.ticks, last.flattening) == (5, 986, False)
+    assert (last.lots, last.ticks, last.flattening) == (2, 986, True)
     bench.fill_all(last)
-    bench.later(100)
-    assert intents(bench.said)[-1].lots == 5
+    assert intents(bench.said)[-1].lots == 2
 
 
 def test_a_refused_entry_ends_its_parent() -> None:
@@ -194,7 +194,7 @@ def test_there_is_room_for_so_many() -> None:
 
 
 def test_dust_ends_an_exit() -> None:
-    """What is left below the venue's least notional cannot be sold: done, and why."""
+    """What is left below the venue's least notional cannot be sold: done, and put aside."""
     bench = Bench(execution(market(notional_min="50")))
     bench.prices(999_000, 1_000_000)
     bench.tell(wish(K.STOP_LOSS, trigger=1_000_000))
@@ -202,6 +202,9 @@ def test_dust_ends_an_exit() -> None:
     bench.fill(child, 8)
     bench.end(child, DONE, 8)
     assert (bench.last().state, bench.last().reason) == (ParentState.DONE, Reason.MIN_NOTIONAL)
+    dust = bench.said[-1]
+    assert isinstance(dust, Dust)
+    assert (dust.venue, dust.asset, dust.bot, dust.amount) == (0, "BTC", BOT, 2 * 100_000)
     assert bench.last().filled_lots == 8
 
 

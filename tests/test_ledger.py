@@ -3,6 +3,7 @@
 from decimal import Decimal
 from fractions import Fraction
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from engine.messages import (
     AnyMessage,
     BalanceSeen,
     BalanceUpdate,
+    BookPnL,
     BookState,
     Fill,
     PnL,
@@ -40,7 +42,8 @@ def fills(draw: st.DrawFn, instruments: Instruments = MARKET) -> Fill:
     lots = draw(st.integers(1, 50))
     order = intent("x", number, side, draw(st.integers(1, 2_000_000)), lots, instrument.venue)
     asset = draw(st.sampled_from((instrument.quote, instrument.quote, instrument.base, "BNB")))
-    return fill(order, lots, str(draw(st.integers(1, 60))), draw(st.integers(0, 5_000)), asset)
+    made = fill(order, lots, str(draw(st.integers(1, 60))), draw(st.integers(-500, 5_000)), asset)
+    return msgspec.structs.replace(made, bot=draw(st.sampled_from((9, 10))))
 
 
 def as_trade(instruments: Instruments, told: Fill) -> Trade:
@@ -56,6 +59,7 @@ def as_trade(instruments: Instruments, told: Fill) -> Trade:
         told.fee * UNIT,
         told.fee_asset,
         told.trade_id,
+        told.bot,
     )
 
 
@@ -74,10 +78,44 @@ def test_balances_and_positions_are_the_twins(told: list[Fill], opening: int) ->
     for (base, quote), position in ledger.positions.items():
         quantity, cost, realised, fees = twin.position(base, quote)
         assert position.quantity * Fraction(UNIT) == quantity
-        assert position.fees * Fraction(UNIT) == fees
-        assert (position.realised - position.cost) * Fraction(UNIT) == realised - cost
+        # a fee in the base asset is valued at the fill's price, rounded down to the unit
+        assert abs(fees - position.fees * Fraction(UNIT)) <= len(twin.trades) * Fraction(UNIT)
+        made = (position.realised - position.cost - position.fees) * Fraction(UNIT)
+        assert made == realised - cost - fees
         # each closing rounds two divisions; what is left in the cost is spread by later ones
         assert abs(position.cost * Fraction(UNIT) - cost) <= 4 * len(twin.trades) * Fraction(UNIT)
+
+
+@given(st.lists(fills(), max_size=40))
+def test_books_are_the_twins_first_in_first_out(told: list[Fill]) -> None:
+    """Each bot's book on each venue: quantity exact, quote conserved, realised to the rounding."""
+    ledger, twin = Ledger(3, MARKET), TwinLedger({})
+    for message in told:
+        ledger.on_message(message, SECOND)
+        twin.add(as_trade(MARKET, message))
+    inexact = 4 * len(twin.trades) * Fraction(UNIT)
+    for (bot, venue, base, quote), book in ledger.books.items():
+        name = MARKET.venues[venue]
+        quantity, cost, realised = twin.first_in_first_out(bot, name, base, quote)
+        assert book.lots.quantity * Fraction(UNIT) == quantity
+        assert abs(book.lots.cost * Fraction(UNIT) - cost) <= inexact
+        assert abs(book.lots.realised * Fraction(UNIT) - realised) <= inexact
+        average = book.average
+        assert average.quantity == book.lots.quantity
+        assert average.realised - average.cost == book.lots.realised - book.lots.cost
+
+
+@given(st.lists(fills(), max_size=40))
+def test_every_asset_adds_up_to_zero(told: list[Fill]) -> None:
+    """Over all accounts, and the books of all bots are the net positions' quantities and fees."""
+    ledger = Ledger(3, MARKET)
+    ledger.on_message(BalanceSeen(1, 1, 0, 0, "USDT", 10**12), SECOND)
+    run(ledger, [(message, SECOND) for message in told])
+    assert not any(ledger.accounts.sums().values())
+    for pair, position in ledger.positions.items():
+        books = [book for key, book in ledger.books.items() if key[2:] == pair]
+        assert sum(book.average.quantity for book in books) == position.quantity
+        assert sum(book.average.fees for book in books) == position.fees
 
 
 @given(st.lists(fills(), max_size=40))
@@ -130,7 +168,7 @@ def test_buying_and_selling_dearer_realises_the_difference() -> None:
     sold = fill(intent("b", side=SELL, ticks=1_100_000, lots=500), 500, "2", fee=5 * 10**8)
     ledger.on_message(top(0, 1_199_900, 1_200_100), SECOND)
     ledger.on_message(bought, SECOND)
-    position, base, quote, pnl = ledger.on_message(sold, SECOND)
+    position, base, quote, book, pnl = ledger.on_message(sold, SECOND)
     assert isinstance(position, PositionUpdate)
     assert (position.base, position.quote, position.quantity) == ("BTC", "USDT", 50_000_000)
     assert (position.cost, position.realised, position.fees) == (5000e8, 500e8, 15e8)
@@ -138,6 +176,9 @@ def test_buying_and_selling_dearer_realises_the_difference() -> None:
     assert isinstance(quote, BalanceUpdate)
     assert (base.asset, base.total, quote.asset) == ("BTC", 50_000_000, "USDT")
     assert quote.total == (-10_000 + 5_500 - 15) * 10**8
+    assert isinstance(book, BookPnL)
+    assert (book.bot, book.venue, book.base, book.quote) == (9, 0, "BTC", "USDT")
+    assert (book.realised_fifo, book.realised_average, book.fees) == (500e8, 500e8, 15e8)
     assert isinstance(pnl, PnL)
     assert (pnl.realised, pnl.unrealised, pnl.fees, pnl.equity) == (500e8, 1000e8, 15e8, 1485e8)
     assert {position.received_ns, base.received_ns, pnl.received_ns} == {sold.received_ns}

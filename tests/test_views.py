@@ -13,7 +13,10 @@ from engine import views
 from engine.messages import (
     BUY,
     SELL,
+    BalanceUpdate,
+    BookPnL,
     BookState,
+    Equity,
     OrderRefused,
     OrderState,
     PnL,
@@ -30,7 +33,8 @@ VIEWER = Viewer(MARKET, {9: "arb"})
 UNIT = Decimal("1e-8")
 AMOUNTS = frozenset(
     "price buy_price sell_price quantity filled profit fee fees cost realised unrealised equity "
-    "total limit value".split()
+    "total limit value dust realised_fifo realised_average fees_other opening transfers today "
+    "peak".split()
 )
 ALL = [
     view
@@ -143,7 +147,23 @@ def test_money_reads_back(units: list[int]) -> None:
     pnl = VIEWER.pnl(PnL(5, 1, SECOND, "USDT", first, second, third, fourth))
     shown = (pnl.realised, pnl.unrealised, pnl.fees, pnl.equity)
     assert [Decimal(text) for text in shown] == [number * UNIT for number in units]
-    assert Decimal(VIEWER.balance(0, "BTC", first).total) == first * UNIT
+    held = VIEWER.balance(BalanceUpdate(5, 1, SECOND, 0, "BTC", first, second))
+    assert (Decimal(held.total), Decimal(held.dust)) == (first * UNIT, second * UNIT)
+    foreign = VIEWER.balance(BalanceUpdate(5, 1, SECOND, 0, "KCS", first, 0))
+    assert Decimal(foreign.total) == first * UNIT  # of an asset no instrument has: eight decimals
+    book = VIEWER.book_pnl(
+        BookPnL(5, 1, SECOND, 9, 0, "BTC", "USDT", first, second, third, fourth, 5, 6, 7)
+    )
+    assert (book.bot, book.venue, book.symbol) == ("arb", "venue0", "BTC/USDT")
+    amounts = (book.quantity, book.cost, book.realised_fifo, book.realised_average)
+    assert [Decimal(text) for text in amounts] == [
+        amount * UNIT for amount in (first, second, third, fourth)
+    ]
+    worth = VIEWER.equity(Equity(5, 1, SECOND, "USDT", first, second, third, fourth, 7_000_000))
+    assert Decimal(worth.today) == (first - second - third) * UNIT
+    assert (worth.mark_age_ms, worth.unmarked) == (7.0, [])
+    blind = VIEWER.equity(Equity(5, 1, SECOND, "USDT", 1, 1, 0, 1, 2**63 - 1, "BNB,ETH"))
+    assert (blind.mark_age_ms, blind.unmarked) == (None, ["BNB", "ETH"])
 
 
 def test_a_venue_shows_every_counter() -> None:

@@ -36,6 +36,7 @@ LEVELS: tuple[tuple[int, tuple[str, ...]], ...] = (
             "engine/venues/*",
             "engine/orders/*",
             "engine/parents/*",
+            "engine/money/*",
             "engine/views.py",
             "engine/viewer.py",
         ),

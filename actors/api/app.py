@@ -29,7 +29,9 @@ from actors.api.source import SECTIONS, Section, Source
 from engine.views import (
     ActorView,
     BalanceView,
+    BookPnLView,
     BookView,
+    EquityView,
     FillView,
     HealthView,
     OpportunityView,
@@ -220,6 +222,16 @@ def _account_routes(source: Source) -> Handlers:
         """Profit and loss by quote asset."""
         return monitor.pnl()
 
+    @get("/api/v1/book-pnl", sync_to_thread=False)
+    def book_pnl() -> list[BookPnLView]:
+        """Profit and loss by bot, venue and pair, first in first out and at average cost."""
+        return monitor.book_pnl()
+
+    @get("/api/v1/worth", sync_to_thread=False)
+    def worth() -> list[EquityView]:
+        """What everything is worth in the chosen currency, and the UTC day's profit."""
+        return monitor.worth()
+
     @get("/api/v1/risk", sync_to_thread=False)
     def risk() -> RiskView:
         """The RiskGuard's level and the kill switch."""
@@ -235,7 +247,7 @@ def _account_routes(source: Source) -> Handlers:
         """Every section at once, as the stream sends it first."""
         return StateView(**{name: source.section(name) for name in SECTIONS})  # type: ignore[arg-type]
 
-    return [refusals, positions, balances, pnl, risk, kill_switch_now, state]
+    return [refusals, positions, balances, pnl, book_pnl, worth, risk, kill_switch_now, state]
 
 
 def _action_routes(source: Source, token: str) -> Handlers:

@@ -21,6 +21,8 @@ Section = Literal[
     "positions",
     "balances",
     "pnl",
+    "book_pnl",
+    "worth",
     "risk",
 ]
 SECTIONS: tuple[Section, ...] = (
@@ -35,6 +37,8 @@ SECTIONS: tuple[Section, ...] = (
     "positions",
     "balances",
     "pnl",
+    "book_pnl",
+    "worth",
     "risk",
 )
 STREAM_LEVELS = 5
@@ -107,6 +111,8 @@ class Source:
             "positions": monitor.positions,
             "balances": monitor.balances,
             "pnl": monitor.pnl,
+            "book_pnl": monitor.book_pnl,
+            "worth": monitor.worth,
             "risk": self.risk,
         }
         return readers[name]()  # type: ignore[return-value]  # each gives views

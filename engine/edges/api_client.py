@@ -9,6 +9,7 @@ from engine.views import (
     ActorView,
     BalanceView,
     BookView,
+    EquityView,
     FillView,
     HealthView,
     OpportunityView,
@@ -33,6 +34,7 @@ class EngineView(msgspec.Struct):
     fills: list[FillView] = []
     balances: list[BalanceView] = []
     pnl: list[PnLView] = []
+    worth: list[EquityView] = []
     risk: RiskView | None = None
 
 

@@ -10,6 +10,7 @@ from engine.assembly import build_all, solo_topology
 from engine.backtest.simulation import Kept, Simulation, TapeFrame
 from engine.config import ENGINE_ACCOUNT, Config, instruments_of
 from engine.edges.capture import CapturedFrame
+from engine.edges.comparison import compare_balances
 from engine.edges.exchange_server import add_accounts, make_exchange, make_front
 from engine.edges.exchange_sockets import OWN
 from engine.edges.playback import make_played, market_frames
@@ -108,13 +109,14 @@ def run_backtest(config: Config, seconds: float) -> int:
     differing = [
         problem for exchange in exchanges.values() for problem in exchange.audit().problems
     ]
-    differing += [
-        f"{exchange.venue} {asset}: ledger {ledger.balances.get((exchange.venue, asset), 0)}, "
-        f"exchange {units}"
-        for exchange in exchanges.values()
-        for account, asset, units, _ in exchange.audit().balances
-        if account == ENGINE_ACCOUNT and ledger.balances.get((exchange.venue, asset), 0) != units
-    ]
+    for exchange in exchanges.values():
+        rows = exchange.audit().balances
+        theirs = {asset: units for account, asset, units, _ in rows if account == ENGINE_ACCOUNT}
+        differing += [
+            f"{found.venue} {found.asset}: ledger {found.ledger}, exchange {found.exchange}"
+            for found in compare_balances(exchange.venue, theirs, ledger.balances)
+            if found.ledger != found.exchange
+        ]
     lines += differing or ["checked: the ledger equals the exchanges' accounts to the last unit"]
     sys.stdout.write("\n".join(lines) + "\n")
     return 1 if differing else 0

@@ -1,6 +1,7 @@
 """The ending comparison: the Ledger's balances against the exchange's own accounts, to the unit."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -94,6 +95,17 @@ async def _audit(url: str) -> dict[str, Any]:
     return audit
 
 
+def compare_balances(
+    venue: str, theirs: Mapping[str, int], ours: Mapping[tuple[str, str], int]
+) -> list[Account]:
+    """A venue's own balances by asset against ours by (venue, asset), in units; all that either has."""
+    assets = theirs.keys() | {asset for name, asset in ours if name == venue}
+    return [
+        Account(venue, asset, ours.get((venue, asset), 0), theirs.get(asset, 0))
+        for asset in sorted(assets)
+    ]
+
+
 def compare_accounts(config: Config, exchange: str, ledger: Ledger) -> Comparison:
     """Ask each simulated venue for its own books and compare. Raises OSError, TimeoutError."""
     accounts: list[Account] = []
@@ -108,9 +120,10 @@ def compare_accounts(config: Config, exchange: str, ledger: Ledger) -> Compariso
         unresolved += sum(o["state"] in ("acknowledged", "partly_filled") for o in audit["orders"])
         fills += audit["fills"]
         problems += [f"{venue.name}: {problem}" for problem in audit["problems"]]
-        for asset, total in audit["balances"].items():
-            mine = ledger.balances.get((venue.name, asset), 0)
-            accounts.append(Account(venue.name, asset, mine, units_of(config, asset, total)))
+        theirs = {
+            asset: units_of(config, asset, total) for asset, total in audit["balances"].items()
+        }
+        accounts += compare_balances(venue.name, theirs, ledger.balances)
     return Comparison(
         tuple(accounts),
         orders,
@@ -126,6 +139,6 @@ def ledger_of(config: Config, topology: Topology, snapshots: dict[str, bytes]) -
     """The Ledger as its stopped actor left it."""
     number = topology.of_kind("ledger")[0]
     host = msgspec.msgpack.decode(snapshots[topology.actor(number)], type=HostState)
-    ledger = Ledger(number, instruments_of(config))
+    ledger = Ledger(number, instruments_of(config), config.ledger)
     ledger.restore(host.components[topology.name(number)])
     return ledger

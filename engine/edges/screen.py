@@ -246,6 +246,10 @@ def _money_line(view: EngineView) -> Text:
         f"unrealised {_money(pnl.unrealised, '+')}  fees {_money(pnl.fees)}"
         for pnl in view.pnl
     ]
+    parts += [
+        f"worth {_money(worth.equity)} {worth.currency}, today {_money(worth.today, '+')}"
+        for worth in view.worth
+    ]
     return Text("PnL (simulated)  " + ("  ".join(parts) or "no fill yet"), style="bold")
 
 

@@ -21,6 +21,7 @@ class Trade(NamedTuple):
     fee: Decimal
     fee_asset: str
     trade_id: str
+    bot: int = 0
 
 
 class TwinLedger:
@@ -31,8 +32,8 @@ class TwinLedger:
         self.trades: list[Trade] = []
 
     def add(self, trade: Trade) -> None:
-        """Keep a trade unless its venue told its id before."""
-        if all((t.venue, t.trade_id) != (trade.venue, trade.trade_id) for t in self.trades):
+        """Keep a trade unless its venue told it before: ids count by market, and by side."""
+        if all(_identity(known) != _identity(trade) for known in self.trades):
             self.trades.append(trade)
 
     def balance(self, venue: str, asset: str) -> Decimal:
@@ -52,20 +53,70 @@ class TwinLedger:
 
     def position(self, base: str, quote: str) -> tuple[Fraction, Fraction, Fraction, Fraction]:
         """(quantity, cost, realised, fees) by average cost, exact."""
-        quantity = cost = realised = fees = Fraction(0)
-        for trade in self.trades:
-            if (trade.base, trade.quote) != (base, quote):
+        trades = [t for t in self.trades if (t.base, t.quote) == (base, quote)]
+        quantity = cost = realised = Fraction(0)
+        for change, paid in _steps(trades):
+            quantity, cost, gained = _average_cost(quantity, cost, change, paid)
+            realised += gained
+        return quantity, cost, realised, _fees(trades)
+
+    def first_in_first_out(
+        self, bot: int, venue: str, base: str, quote: str
+    ) -> tuple[Fraction, Fraction, Fraction]:
+        """(quantity, cost of what is open, realised) of one bot's trades on one venue, exact.
+
+        Every base unit bought is closed by the earliest unit sold that is not taken, and so on.
+        """
+        book = (bot, venue, base, quote)
+        trades = [t for t in self.trades if (t.bot, t.venue, t.base, t.quote) == book]
+        opened: list[tuple[Fraction, Fraction]] = []  # (signed quantity, price)
+        realised = Fraction(0)
+        for change, paid in _steps(trades):
+            if not change:
                 continue
-            signed = Fraction(trade.quantity) if trade.bought else -Fraction(trade.quantity)
-            steps = [(signed, signed * Fraction(trade.price))]
-            if trade.fee_asset == quote:
-                fees += Fraction(trade.fee)
-            elif trade.fee_asset == base:
-                steps.append((-Fraction(trade.fee), Fraction(0)))
-            for change, paid in steps:
-                quantity, cost, gained = _average_cost(quantity, cost, change, paid)
-                realised += gained
-        return quantity, cost, realised, fees
+            left, price = change, paid / change
+            while left and opened and opened[0][0] * left < 0:
+                quantity, cost = opened.pop(0)
+                part = min(abs(quantity), abs(left))
+                sign = 1 if quantity > 0 else -1
+                realised += sign * part * (price - cost)
+                left += sign * part
+                if quantity - sign * part:
+                    opened.insert(0, (quantity - sign * part, cost))
+            if left:
+                opened.append((left, price))
+        return (
+            sum((quantity for quantity, _ in opened), Fraction(0)),
+            sum((quantity * price for quantity, price in opened), Fraction(0)),
+            realised,
+        )
+
+
+def _steps(trades: list[Trade]) -> list[tuple[Fraction, Fraction]]:
+    """(base bought, quote paid) of each trade; a fee in the base asset is a sale at its price."""
+    steps = []
+    for trade in trades:
+        signed = Fraction(trade.quantity) if trade.bought else -Fraction(trade.quantity)
+        steps.append((signed, signed * Fraction(trade.price)))
+        if trade.fee_asset == trade.base:
+            fee = Fraction(trade.fee)
+            steps.append((-fee, -fee * Fraction(trade.price)))
+    return steps
+
+
+def _fees(trades: list[Trade]) -> Fraction:
+    """What was paid in base and quote, in quote."""
+    paid = Fraction(0)
+    for trade in trades:
+        if trade.fee_asset == trade.quote:
+            paid += Fraction(trade.fee)
+        elif trade.fee_asset == trade.base:
+            paid += Fraction(trade.fee) * Fraction(trade.price)
+    return paid
+
+
+def _identity(trade: Trade) -> tuple[object, ...]:
+    return trade.venue, trade.base, trade.quote, trade.bought, trade.trade_id
 
 
 def _average_cost(

@@ -17,6 +17,7 @@ from engine.messages import (
     BookState,
     Drain,
     Fill,
+    GroupIntent,
     OrderEvent,
     OrderIntent,
     OrderRefused,
@@ -61,9 +62,12 @@ def bot(instruments: Instruments = MARKET, config: BotConfig = CONFIG) -> Arbitr
     return made
 
 
-def test_an_opportunity_is_two_orders_back_to_back() -> None:
-    """Buy leg and sell leg of one group, immediate-or-cancel, each on its own venue."""
-    buy, sell = intents(bot().on_message(opportunity(buy=2, sell=0), SECOND + 3))
+def test_an_opportunity_is_one_group_of_two_orders() -> None:
+    """Buy leg and sell leg, immediate-or-cancel, each on its own venue, for the guard to judge as one."""
+    (group,) = bot().on_message(opportunity(buy=2, sell=0), SECOND + 3)
+    assert isinstance(group, GroupIntent)
+    assert (group.bot, group.group, group.sequence) == (9, 1, 3)
+    buy, sell = group.legs
     assert (buy.venue, buy.instrument, buy.side, buy.ticks, buy.lots) == (2, 2, BUY, 1_000_100, 10)
     assert (sell.venue, sell.instrument, sell.side, sell.ticks) == (0, 0, SELL, 1_010_000)
     assert (buy.group, buy.leg, sell.group, sell.leg) == (1, 0, 1, 1)
@@ -111,7 +115,7 @@ def test_the_cooldown_counts_from_the_groups_start() -> None:
     for leg in intents(made.on_message(opportunity(), SECOND)):
         end(made, leg, 0, SECOND)
     assert made.on_message(opportunity(2), SECOND + COOLDOWN_NS - 1) == ()
-    assert len(made.on_message(opportunity(3), SECOND + COOLDOWN_NS)) == 2
+    assert len(intents(made.on_message(opportunity(3), SECOND + COOLDOWN_NS))) == 2
 
 
 def test_what_is_not_traded() -> None:
@@ -123,7 +127,7 @@ def test_what_is_not_traded() -> None:
     made.on_message(RiskLevel(4, 1, 0, Risk.HALT, Reason.KILLED), SECOND)
     assert made.on_message(opportunity(3, 0, 3), SECOND) == ()
     made.on_message(RiskLevel(4, 2, 0, Risk.NORMAL, Reason.NONE), SECOND)
-    assert len(made.on_message(opportunity(4, 0, 3), SECOND)) == 2
+    assert len(intents(made.on_message(opportunity(4, 0, 3), SECOND))) == 2
     made = bot()
     made.on_message(Drain(0, 1, 0), SECOND)
     assert made.on_message(opportunity(), SECOND) == ()
@@ -132,7 +136,7 @@ def test_what_is_not_traded() -> None:
 def test_no_symbols_configured_means_all() -> None:
     """An empty list is every symbol there is."""
     made = bot(market(symbols=SEVERAL), BotConfig("arb"))
-    assert len(made.on_message(opportunity(1, 2, 5), SECOND)) == 2
+    assert len(intents(made.on_message(opportunity(1, 2, 5), SECOND))) == 2
 
 
 @pytest.mark.parametrize(("kept", "side", "venue"), [(0, SELL, 0), (1, BUY, 2)])
@@ -149,11 +153,46 @@ def test_a_one_leg_fill_is_taken_back_before_any_new_group(
     assert timer.at_ns == SECOND + RETRY_NS
     (flat,) = made.on_message(opportunity(2), LATER)
     assert isinstance(flat, OrderIntent)
-    assert (flat.side, flat.venue, flat.lots, flat.leg, flat.group) == (side, venue, 7, 0, 2)
+    assert (flat.side, flat.venue, flat.lots) == (side, venue, 7)
+    assert (flat.hedge, flat.group, flat.leg) == (True, 1, 2), "a leg more of its group"
     assert flat.ticks == (999_950 - 499 if side == SELL else 1_000_050 + 500)
     assert made.on_message(opportunity(3), LATER) == ()
     end(made, flat, 7, LATER)
-    assert len(made.on_message(opportunity(4, received_ns=LATER), LATER + RETRY_NS)) == 2
+    assert len(intents(made.on_message(opportunity(4, received_ns=LATER), LATER + RETRY_NS))) == 2
+
+
+def test_at_restricted_it_hedges_and_begins_nothing() -> None:
+    """What a group left open is taken back; another opportunity is let go; at HALT neither is done."""
+    made = bot()
+    buy, sell = intents(made.on_message(opportunity(), SECOND))
+    end(made, sell, 0, SECOND)
+    end(made, buy, 7, SECOND)
+    made.on_message(RiskLevel(4, 1, 0, Risk.HALT, Reason.DAILY_LOSS), SECOND)
+    assert not intents(made.on_message(opportunity(2), LATER))
+    made.on_message(RiskLevel(4, 2, 0, Risk.RESTRICTED, Reason.OPERATOR), SECOND)
+    (hedge,) = intents(made.on_message(opportunity(3), LATER))
+    assert (hedge.hedge, hedge.lots) == (True, 7)
+    end(made, hedge, 7, LATER)
+    later_ns = LATER + RETRY_NS
+    assert not intents(made.on_message(opportunity(4, received_ns=later_ns), later_ns))
+    made.on_message(RiskLevel(4, 3, 0, Risk.CAUTION, Reason.OPERATOR), SECOND)
+    assert len(intents(made.on_message(opportunity(5, received_ns=later_ns), later_ns))) == 2
+
+
+def test_each_try_to_hedge_is_a_leg_of_its_own() -> None:
+    """A hedge that misses is tried again under another leg, and so another name."""
+    made = bot()
+    buy, sell = intents(made.on_message(opportunity(), SECOND))
+    end(made, sell, 0, SECOND)
+    end(made, buy, 7, SECOND)
+    legs, names, now_ns = [], set(), LATER
+    for _ in range(3):
+        (hedge,) = intents(made.on_message(opportunity(2, received_ns=now_ns), now_ns))
+        legs.append(hedge.leg)
+        names.add(hedge.client_order_id)
+        end(made, hedge, 0, now_ns)
+        now_ns += RETRY_NS
+    assert (legs, len(names)) == ([2, 3, 4], 3)
 
 
 def test_an_imbalance_is_taken_back_without_another_opportunity() -> None:
@@ -308,9 +347,8 @@ def days(draw: st.DrawFn) -> tuple[ArbitrageBot, list[tuple[AnyMessage, int]], l
         stream.append((message, now_ns))
         for out in made.on_message(message, now_ns):
             told.append(out)
-            if isinstance(out, OrderIntent):
-                open_orders.append((out, 0))
-            elif isinstance(out, SetTimer):
+            open_orders.extend((order, 0) for order in intents([out]))
+            if isinstance(out, SetTimer):
                 due[out.key] = out.at_ns
 
     say(Started(0, 1, 0, 1))

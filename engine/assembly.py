@@ -14,6 +14,7 @@ from engine.instruments import Instrument, Instruments
 from engine.ledger import Ledger
 from engine.monitor import Monitor
 from engine.risk import RiskGuard
+from engine.risk_limits import Surroundings
 from engine.routes import Topology
 from engine.scanner import Scanner
 from engine.venue import Venue
@@ -111,7 +112,7 @@ def _component(
     if kind == "scanner":
         return Scanner(number, instruments, config.scanner)
     if kind == "risk":
-        return RiskGuard(number, instruments, config.risk)
+        return RiskGuard(number, instruments, config.risk, surroundings(config, topology))
     if kind == "ledger":
         return Ledger(number, instruments, config.ledger)
     if kind == "execution":
@@ -122,6 +123,12 @@ def _component(
         return BOTS[bot.kind](number, instruments, bot, config.name)
     bots = dict(zip(topology.of_kind("bot"), (bot.name for bot in config.bots), strict=True))
     return Monitor(number, instruments, bots)
+
+
+def surroundings(config: Config, topology: Topology) -> Surroundings:
+    """What the guard is told of the engine around it."""
+    bots = dict(zip(topology.of_kind("bot"), (bot.name for bot in config.bots), strict=True))
+    return Surroundings(config.name, bots)
 
 
 def make_venue(config: Config, place: int, instruments: Instruments, number: int) -> Venue:

@@ -31,6 +31,14 @@ def test_a_pairs_stop_waits_for_the_limits_end() -> None:
     assert (bench.last().state, bench.last().filled_lots) == (ParentState.DONE, 10)
 
 
+def test_a_pairs_stop_does_not_wait_for_the_limits_next_try() -> None:
+    """The venue cancelled the limit, which is tried again later; the stop is triggered before."""
+    bench = pair()
+    bench.end(intents(bench.said)[0], DONE)
+    (stop,) = intents(bench.prices(989, 991))
+    assert (stop.lots, stop.flattening) == (10, True)
+
+
 def test_a_pairs_limit_fills_whole() -> None:
     """The stop is gone with it."""
     bench = pair()

@@ -261,11 +261,12 @@ class Execution(Component):
         return self._advance_all(message.received_ns, now_ns)
 
     def _on_started(self, message: Started, now_ns: int) -> Outputs:
-        """Timers set before are gone, prices known before are old."""
+        """Timers set before are gone, prices known before are old; resumed, nothing is parked."""
         self._tops.clear()
+        self._draining = self._draining and not message.resumed
         for parent in self._parents.open.values():
             parent.timer_ns = 0
-            parent.parked = self._draining
+            parent.parked = parent.parked and not message.resumed
         return self._advance_all(message.received_ns, now_ns)
 
     def _advance_all(self, received_ns: int, now_ns: int) -> Outputs:

@@ -223,9 +223,13 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class Started(Message, frozen=True):
-    """First message of an epoch: the component was just built or restored."""
+    """First message of an epoch: the component was just built or restored.
+
+    `resumed` says that the whole engine was stopped meanwhile: what drained, drains no more.
+    """
 
     epoch: int
+    resumed: bool = False
 
 
 class TimerFired(Message, frozen=True):
@@ -538,7 +542,7 @@ class ParentIntent(Message, frozen=True):
 class ParentCancel(Message, frozen=True):
     """The bot no longer wants an emulated order: its children are cancelled.
 
-    With `park` it stays, sends nothing, and goes on when the engine starts again.
+    With `park` it stays, sends nothing, and goes on when the engine is resumed.
     """
 
     parent: str

@@ -254,7 +254,7 @@ class Storm:
 
     def calm(self) -> None:
         """Everything is told and answered; exits that are out fill; in the end bots want nothing."""
-        self.heard(self.bench.tell(Started(0, 1, 0, 3)))  # what was parked goes on
+        self.heard(self.bench.tell(Started(0, 1, 0, 3, resumed=True)))  # nothing is parked now
         self.heard(self.bench.tell(RiskLevel(4, 1, 0, Risk.NORMAL, Reason.NONE)))
         for _ in range(12):
             self.answer()

@@ -125,7 +125,7 @@ def test_a_bots_cancel_ends_it() -> None:
 
 @pytest.mark.parametrize("parking", [Drain(0, 1, 0), ParentCancel(BOT, 1, 0, "p", BOT, park=True)])
 def test_a_parked_pair_leaves_the_venue_and_comes_back(parking: Drain | ParentCancel) -> None:
-    """Nothing rests unattended while the engine is down; a new epoch goes on with the rest of it."""
+    """Nothing rests unattended while the engine is down; resumed, it goes on with the rest of it."""
     bench = pair()
     (limit,) = intents(bench.said)
     assert cancels(bench.tell(parking)) == [limit.client_order_id]
@@ -133,11 +133,12 @@ def test_a_parked_pair_leaves_the_venue_and_comes_back(parking: Drain | ParentCa
     bench.prices(900, 902)
     assert bench.made.open_work() == 0
     assert len(intents(bench.said)) == 1
-    if isinstance(parking, ParentCancel):
-        bench.tell(Started(0, 2, 0, 2))
-        bench.later(1000)
-        (stop,) = intents(bench.prices(900, 902))
-        assert stop.lots == 10
+    bench.tell(Started(0, 2, 0, 2))  # killed in the middle of the drain
+    bench.later(1000)
+    assert not intents(bench.prices(900, 902))
+    bench.tell(Started(0, 3, 0, 3, resumed=True))
+    (stop,) = intents(bench.prices(900, 902))
+    assert stop.lots == 10
 
 
 def test_a_new_epoch_sets_its_timers_again() -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from engine.api_config import ApiConfig
 from engine.engine_config import EngineConfig
 from engine.execution_config import ExecutionConfig
 from engine.fault_config import FaultsConfig
@@ -54,6 +55,10 @@ Protocol = Literal[
     "kucoin",
     "okx",
 ]
+
+
+SERVED = ("simulated", "binance", "kraken")
+"""The protocols that the simulated exchange speaks."""
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -114,17 +119,6 @@ class BotConfig(Strict, frozen=True):
     cooldown_ms: Annotated[int, Meta(ge=0, le=600_000)] = 100
     order_ttl_ms: Milliseconds = 250
     groups_max: Annotated[int, Meta(ge=1, le=100)] = 1
-
-
-class ApiConfig(Strict, frozen=True):
-    """The control API: loopback only; port 0 takes any free one.
-
-    `token_env` names the environment variable that holds the token; empty makes one at start.
-    """
-
-    host: Literal["127.0.0.1", "localhost", "::1"] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65535)] = 8090
-    token_env: Annotated[str, Meta(pattern="^([A-Z][A-Z0-9_]*)?$")] = ""
 
 
 ENGINE_ACCOUNT = "main"
@@ -253,8 +247,10 @@ def _check(config: Config, source: str) -> None:
     for place, venue in enumerate(config.venues):
         if (venue.kind == "replay") != bool(venue.path):
             fail(f"venues[{place}].path", "a replay needs the path of a recording, others none")
-        if venue.kind == "simulated" and venue.protocol != "simulated":
-            fail(f"venues[{place}].protocol", "a simulated venue speaks 'simulated'")
+        if venue.kind == "simulated" and venue.protocol not in SERVED:
+            fail(
+                f"venues[{place}].protocol", f"a simulated venue speaks one of {', '.join(SERVED)}"
+            )
         if venue.kind == "watch" and venue.protocol == "simulated":
             fail(f"venues[{place}].protocol", "name the exchange's protocol, such as 'kraken'")
         if (venue.protocol == "ccxt") != bool(venue.exchange):
@@ -266,6 +262,10 @@ def _check(config: Config, source: str) -> None:
         if instrument.venue not in venues:
             known = ", ".join(venues)
             fail(f"instruments[{place}].venue", f"one of {known} expected, not {instrument.venue}")
+        venue = config.venues[venues.index(instrument.venue)]
+        joined = venue.kind == "simulated" and venue.protocol == "binance"
+        if joined and "/" in (instrument.native or instrument.symbol):
+            fail(f"instruments[{place}].native", "Binance's own name is expected, as 'BTCUSDT'")
     _check_references(config, venues, fail)
     try:
         instruments = instruments_of(config)

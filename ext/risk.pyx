@@ -850,13 +850,16 @@ cdef class RiskKernel:
             raise IndexError(f"no open order at place {place}")
         return &self.open[place]
 
-    def adopt(self, int instrument, int bot, int side, int64_t ticks, int64_t lots):
+    def adopt(self, str name, int instrument, int bot, int side, int64_t ticks, int64_t lots,
+              int64_t now_ns):
         """See risk.pyi."""
         self._at(instrument, self.market_count, "instrument")
         if side != 1 and side != -1 or ticks < 0 or lots < 0:
             raise ValueError(f"an order has a side, a price and lots, not {side}, {ticks}, {lots}")
         self._room_for_order(1)
         self._room_for_bot(self._at(bot, BOTS_MAX, "bot"))
+        cdef uint64_t key = hashed(name, 0xCBF29CE484222325ULL)
+        remember(&self.recent, key, ~key, now_ns)
         return self._reserve(instrument, bot, side, ticks, lots)
 
     def fill(self, int place, int64_t lots):

@@ -38,6 +38,7 @@ def test_what_is_whole_is_counted(written: SegmentPath) -> None:
         done = journal("verify", str(path))
         assert (done.exit_code, done.stderr) == (0, "")
         assert "risk: 1 segments, 3 inputs and 3 outputs whole" in done.stdout
+        assert "by these records: 0 orders, 0 of them open and 0 unknown" in done.stdout
 
 
 def test_a_torn_end_is_told_from_damage(written: SegmentPath) -> None:

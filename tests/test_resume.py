@@ -12,10 +12,12 @@ import pytest
 from engine.config import Config, parse
 from engine.edges.comparison import compare_accounts
 from engine.edges.exchange_process import ExchangeProcess
-from engine.edges.journal import JournalLocked, read_inbox, read_journal, segments
+from engine.edges.journal import HEADER, JournalLocked, read_inbox, read_journal, segments
 from engine.edges.runs import NoRunError, OpenedRun, alive, resumes
 from engine.edges.solo import SoloRun
-from engine.messages import Fill, OrderIntent, OrderRequest, Started, decode
+from engine.messages import Fill, OrderIntent, OrderRequest, OrderState, Started, decode
+from engine.orders.lifecycle import FINAL
+from ext.fold import Fold
 
 TEXT = """
 name = "again"
@@ -100,6 +102,24 @@ def trade(folder: Path, exchange: ExchangeProcess, resume: bool, fills: int) -> 
     return solo
 
 
+def folds_to_the_same(solo: SoloRun, count: int) -> None:
+    """What the journal's records leave behind is what the components came to, by another way."""
+    fold = Fold()
+    for path in segments(solo.folder / "solo", "journal"):
+        fold.take(path.file("journal").read_bytes(), HEADER.size)
+    venues = solo.loop.host.components[0].instruments.venues
+    balances = {(venues[venue], asset): total for (venue, asset), total in fold.balances().items()}
+    assert balances == solo.ledger.balances
+    held = solo.ledger.positions
+    assert {pair: row[0] for pair, row in fold.positions().items()} == {
+        pair: position.quantity for pair, position in held.items()
+    }
+    orders = fold.orders()
+    assert len(orders) == count
+    assert all(OrderState(order[7]) in FINAL for order in orders.values()), "it came to rest"
+    assert fold.fills == solo.ledger.trade_count
+
+
 def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path, exchange: ExchangeProcess) -> None:
     """Three lives of one run: epochs rise, no order's name comes twice, the books stay the venue's."""
     first = trade(tmp_path, exchange, resume=False, fills=3)
@@ -127,6 +147,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path, exchange: ExchangePr
     assert len(names) == len(set(names)) > 6
     assert len(sent) == len(set(sent)) > 6
     assert third.ledger.trade_count == len(trades)
+    folds_to_the_same(third, len(names))
 
 
 def test_a_second_start_is_refused_and_told_why(tmp_path: Path) -> None:

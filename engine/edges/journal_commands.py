@@ -1,6 +1,7 @@
 """`orchestrator journal`: look at what a run's actors keep, without changing a byte of it."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from engine.edges.journal import (
+    HEADER,
     JournalError,
     Kind,
     SegmentPath,
@@ -17,7 +19,9 @@ from engine.edges.journal import (
     read_whole,
     segments,
 )
-from engine.messages import decode
+from engine.messages import OrderState, decode
+from engine.orders.lifecycle import FINAL
+from ext.fold import Fold
 
 app = typer.Typer(no_args_is_help=True, help="Look at a run's journals.")
 Where = Annotated[Path, typer.Argument(help="A run's folder, or one actor's in it.")]
@@ -39,6 +43,7 @@ def _actors(path: Path) -> list[Path]:
 def verify(path: Where) -> None:
     """Check every record's sum and every snapshot; exit code 1 when something is damaged."""
     bad = 0
+    fold = Fold()
     for folder in _actors(path):
         whole = {segment[1:] for segment in segments(folder)}
         counts = dict.fromkeys(KINDS, 0)
@@ -46,18 +51,24 @@ def verify(path: Where) -> None:
         for number, segment in enumerate(journals):
             kinds = KINDS if segment[1:] in whole else KINDS[1:]
             last = number == len(journals) - 1
-            for line in _faults(segment, kinds, last, counts):
+            for line in _faults(segment, kinds, last, counts, fold):
                 bad += line[0]
                 sys.stdout.write(f"  {'DAMAGED' if line[0] else 'torn'}: {line[1]}\n")
         sys.stdout.write(
             f"{folder.name}: {len(journals)} segments, {counts['inbox']:,} inputs and "
             f"{counts['journal']:,} outputs whole; state can be restored from {len(whole)} of them\n"
         )
+    states = Counter(OrderState(order[7]) for order in fold.orders().values())
+    still_open = sum(count for state, count in states.items() if state not in FINAL)
+    sys.stdout.write(
+        f"by these records: {states.total():,} orders, {still_open:,} of them open and "
+        f"{states[OrderState.UNKNOWN]:,} unknown, {fold.fills:,} fills\n"
+    )
     raise typer.Exit(1 if bad else 0)
 
 
 def _faults(
-    segment: SegmentPath, kinds: tuple[Kind, ...], last: bool, counts: dict[Kind, int]
+    segment: SegmentPath, kinds: tuple[Kind, ...], last: bool, counts: dict[Kind, int], fold: Fold
 ) -> Iterator[tuple[bool, str]]:
     """What is wrong with a segment, and whether it is damage; counts the records that are whole."""
     try:
@@ -65,6 +76,10 @@ def _faults(
             read_snapshot(segment)
     except JournalError as error:
         yield True, str(error)
+    try:
+        fold.take(segment.file("journal").read_bytes(), HEADER.size)
+    except ValueError as error:
+        yield True, f"{segment.file('journal')}: {error}"
     for kind in kinds:
         try:
             _, extent = read_whole(segment, kind)

@@ -11,9 +11,11 @@ from engine.component import Component
 from engine.config import ASSET_DECIMALS, BotConfig, Config, ConfigError
 from engine.instruments import Instrument, Instruments
 from engine.ledger import Ledger
+from engine.ledger_config import currency_of
 from engine.monitor import Monitor
 from engine.orders.identity import deployment_prefix
 from engine.risk import RiskGuard
+from engine.risk_limits import Surroundings
 from engine.routes import Topology
 from engine.scanner import Scanner
 from engine.venue import Venue
@@ -112,7 +114,9 @@ def _component(
     if kind == "scanner":
         return Scanner(number, instruments, config.scanner)
     if kind == "risk":
-        return RiskGuard(number, instruments, config.risk)
+        return RiskGuard(
+            number, instruments, config.risk, surroundings(config, topology, instruments)
+        )
     if kind == "ledger":
         return Ledger(number, instruments, config.ledger)
     if kind == "bot":
@@ -120,6 +124,13 @@ def _component(
         return BOTS[bot.kind](number, instruments, bot, config.name)
     bots = dict(zip(topology.of_kind("bot"), (bot.name for bot in config.bots), strict=True))
     return Monitor(number, instruments, bots)
+
+
+def surroundings(config: Config, topology: Topology, instruments: Instruments) -> Surroundings:
+    """What the guard is told of the engine around it."""
+    bots = dict(zip(topology.of_kind("bot"), (bot.name for bot in config.bots), strict=True))
+    currency = currency_of(config.ledger, instruments)
+    return Surroundings(config.name, bots, None, currency, config.ledger.pegs)
 
 
 def make_venue(config: Config, place: int, instruments: Instruments, number: int) -> Venue:

@@ -723,6 +723,21 @@ class RiskLevel(Message, frozen=True):
     reason: Reason
 
 
+class LimitChanged(Message, frozen=True):
+    """An operator's word on a limit was taken (`accepted`) or refused; `value` is what applies now.
+
+    `text` says why it was refused. A restart that finds a change that no longer holds says so too.
+    """
+
+    scope: Scope
+    subject: str
+    name: str
+    value: str
+    who: str
+    accepted: bool
+    text: str
+
+
 class PositionUpdate(Message, frozen=True):
     """What is held of one base asset over all venues from trading, in asset units, and its cost.
 
@@ -928,6 +943,7 @@ AnyMessage = (
     | KillProgress
     | Equity
     | RiskLevel
+    | LimitChanged
     | PositionUpdate
     | BalanceUpdate
     | PnL

@@ -40,6 +40,11 @@ LEVELS: tuple[tuple[int, tuple[str, ...]], ...] = (
             "engine/money/*",
             "engine/views.py",
             "engine/viewer.py",
+            "engine/risk_limits.py",
+            "engine/risk_levels.py",
+            "engine/risk_groups.py",
+            "engine/risk_exits.py",
+            "engine/risk_account.py",
         ),
     ),
     (

@@ -9,7 +9,7 @@ default: it is polled, slowly, under ids that all venues take.
 from typing import NamedTuple
 
 from engine.messages import CallKind
-from engine.venues.kraken_trading import CALLS_OF, ORDERS_OF, Tier
+from engine.venues.kraken_words import CALLS_OF, ORDERS_OF, Tier
 from engine.venues.trading import Budget, IdForm, IdRules
 
 SECOND_NS = 1_000_000_000

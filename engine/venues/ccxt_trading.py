@@ -37,7 +37,7 @@ from engine.venues.ccxt_exchanges import (
 from engine.venues.ccxt_failures import failed
 from engine.venues.handler import UNREADABLE, Malformed
 from engine.venues.holdings import Holdings
-from engine.venues.kraken_trading import Tier
+from engine.venues.kraken_words import Tier
 from engine.venues.trading import (
     AskMore,
     CallFailed,

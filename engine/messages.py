@@ -223,9 +223,13 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class Started(Message, frozen=True):
-    """First message of an epoch: the component was just built or restored."""
+    """First message of an epoch: the component was just built or restored.
+
+    `resumed` says that the whole engine was stopped meanwhile: what drained, drains no more.
+    """
 
     epoch: int
+    resumed: bool = False
 
 
 class TimerFired(Message, frozen=True):

@@ -4,7 +4,7 @@ Where fields were added at the end, the encodings of before stand in EARLIER.
 """
 
 ENCODINGS = {
-    "Started": ("95a75374617274656401020304"),
+    "Started": ("96a75374617274656401020304c3"),
     "TimerFired": ("96aa54696d657246697265640102030405"),
     "Connected": ("96a9436f6e6e65637465640102030405"),
     "Disconnected": ("97ac446973636f6e6e65637465640102030405a173"),
@@ -68,6 +68,10 @@ ENCODINGS = {
 }
 
 EARLIER = [
+    (
+        "Started",
+        "95a75374617274656401020304",
+    ),
     (
         "VenueStatus",
         "dc0010ab56656e756553746174757301020304c3060708090a0b0c0d0ec3",

@@ -16,7 +16,6 @@ from typing import Annotated
 
 import typer
 
-from engine.assembly import make_trading
 from engine.config import Config, ConfigError, instruments_of
 from engine.edges import doctor as doctor_checks
 from engine.edges import journal_commands
@@ -81,6 +80,8 @@ def _confirm(config: Config, understood: bool) -> None:
 
 def _check_gateways(config: Config, path: Path) -> None:
     """Whether each venue can be traded on as configured, before anything is started."""
+    from engine.assembly import make_trading
+
     instruments = instruments_of(config)
     through_ccxt = any(venue.trading.gateway == "ccxt" for venue in config.venues)
     if through_ccxt and importlib.util.find_spec("ccxt") is None:

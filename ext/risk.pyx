@@ -38,7 +38,7 @@ REASONS = {
     "ORDER_NOTIONAL": R_ORDER_NOTIONAL, "POSITION": R_POSITION, "PRICE_DISTANCE": R_PRICE_DISTANCE,
     "ORDER_LOTS": R_ORDER_LOTS, "MIN_NOTIONAL": R_MIN_NOTIONAL, "GROSS_EXPOSURE": R_GROSS,
     "NET_EXPOSURE": R_NET, "VENUE_GROSS": R_VENUE_GROSS, "CLUSTER": R_CLUSTER,
-    "ORDERS_OPEN": R_ORDERS_OPEN, "MESSAGE_RATE": R_MESSAGE_RATE, "SELF_CROSS": R_SELF_CROSS,
+    "ORDERS_OPEN": R_ORDERS_OPEN, "MESSAGE_RATE": R_MESSAGE_RATE, "SELF_CROSS": R_SELF_CROSS, "EQUITY_SHARE": R_EQUITY_SHARE, "BOT_NOTIONAL": R_BOT_NOTIONAL,
     "NO_MARKET": R_NO_MARKET, "STALE_MARKET": R_STALE_MARKET, "UNRESOLVED_ORDER": R_UNRESOLVED,
     "DUPLICATE": R_DUPLICATE, "UNKNOWN_INSTRUMENT": R_UNKNOWN_INSTRUMENT,
     "RISK_LEVEL": R_RISK_LEVEL, "GROUP": R_GROUP, "NOT_RECONCILED": R_NOT_RECONCILED,
@@ -523,7 +523,7 @@ cdef class RiskKernel:
                 return self._no(R_STALE_MARK, 1, 0)
             value = worth(clamped(wish.quote), self.assets[market.quote].mark)
             if value > bot.notional_max:
-                return self._no(R_ORDER_NOTIONAL, bot.notional_max, value)
+                return self._no(R_BOT_NOTIONAL, bot.notional_max, value)
         return PASSED
 
     cdef int _check_price(self, Wish* wish, Market* market, int64_t now_ns) noexcept nogil:
@@ -582,7 +582,7 @@ cdef class RiskKernel:
                 return self._no(R_STALE_MARK, 1, 0)
             value = worth(clamped(size), asset.mark)
             if value > self.share_max:
-                return self._no(R_POSITION, self.share_max, value)
+                return self._no(R_EQUITY_SHARE, self.share_max, value)
         return PASSED
 
     cdef int _check_venue(self, Wish* wish, Market* market) noexcept nogil:

@@ -149,6 +149,7 @@ cdef class RiskKernel:
     cdef readonly int reason
     cdef readonly int64_t limit, value
     cdef readonly int leg
+    cdef int taken           # legs of the group that is being checked
     cdef public int level
     cdef public bint killed, draining
 
@@ -462,11 +463,18 @@ cdef class RiskKernel:
 
     cdef int _check_repeat(self, Wish* wish, int64_t now_ns) noexcept nogil:
         cdef int64_t age
+        cdef int i
         if now_ns > wish.expires_ns:
             return self._no(R_EXPIRED, wish.expires_ns, now_ns)
+        for i in range(self.taken):
+            if self.legs[i].name == wish.name:
+                return self._no(R_DUPLICATE, 0, 1)
         if knows_name(&self.recent, wish.name):
             return self._no(R_DUPLICATE, 0, 1)
         age = content_age(&self.recent, wish.content, now_ns)
+        for i in range(self.taken):
+            if self.legs[i].content == wish.content:
+                age = 0
         if 0 <= age < self.window_ns:
             return self._no(R_SAME_CONTENT, self.window_ns, age)
         return PASSED
@@ -816,10 +824,12 @@ cdef class RiskKernel:
                           expires_ns, flags, parent)
             count += 1
         for i in range(count):
-            reason = self._within(i) or self._take(&self.legs[i], now_ns)
+            self.taken = i
+            reason = self._take(&self.legs[i], now_ns)
             if reason:
                 self.leg = i
                 break
+        self.taken = 0
         if reason:
             while i:
                 i -= 1
@@ -828,16 +838,6 @@ cdef class RiskKernel:
         for i in range(count):
             remember(&self.recent, self.legs[i].name, self.legs[i].content, now_ns)
         return tuple([self.legs[i].place for i in range(count)])
-
-    cdef int _within(self, int leg) noexcept nogil:
-        """Whether a leg repeats one before it."""
-        cdef int i
-        for i in range(leg):
-            if self.legs[i].name == self.legs[leg].name:
-                return self._no(R_DUPLICATE, 0, 1)
-            if self.legs[i].content == self.legs[leg].content and self.window_ns:
-                return self._no(R_SAME_CONTENT, self.window_ns, 0)
-        return PASSED
 
     def reduces(self, int leg=0):
         """See risk.pyi."""

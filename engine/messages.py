@@ -87,6 +87,7 @@ class Reason(IntEnum):
     VENUE_REJECTED = 401
     NEVER_ARRIVED = 402
     BALANCE = 403
+    UNSUPPORTED = 404
     KILLED = 901
     JOURNAL_FULL = 902
     OPERATOR = 903
@@ -224,9 +225,13 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class Started(Message, frozen=True):
-    """First message of an epoch: the component was just built or restored."""
+    """First message of an epoch: the component was just built or restored.
+
+    `resumed` says that the whole engine was stopped meanwhile: what drained, drains no more.
+    """
 
     epoch: int
+    resumed: bool = False
 
 
 class TimerFired(Message, frozen=True):
@@ -267,11 +272,13 @@ class Frame(Message, frozen=True):
 
 
 class RequestRefused(Message, frozen=True):
-    """The gateway's edge did not send an order request."""
+    """The gate did not let an order request out; `call` and `kind` are the request's."""
 
     venue: int
     client_order_id: str
     reason: Reason
+    call: int = 0
+    kind: CallKind = CallKind.CREATE
 
 
 class Answer(Message, frozen=True):
@@ -396,7 +403,9 @@ class VenueStatus(Message, frozen=True):
 
     `unchecked` counts frames whose checksum the venue left out, `duplicates` those that were here
     before, `switches` how often another connection's book was served; `verifies` says what the
-    venue's protocol lets us check of a book.
+    venue's protocol lets us check of a book. The rest is the gateway's (docs/orders.md): whether it was
+    compared with since it was connected, its breaker, the share of the last calls that succeeded, how
+    far its clock is ahead of ours and how often that jumped.
     """
 
     venue: int
@@ -426,6 +435,9 @@ class VenueStatus(Message, frozen=True):
     clock_offset_ns: int = 0
     requests_waiting: int = 0
     orders_foreign: int = 0
+    transitions_illegal: int = 0
+    clock_jumps: int = 0
+    commands_repeated: int = 0
 
 
 class BookStateChanged(Message, frozen=True):

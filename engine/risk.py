@@ -103,6 +103,8 @@ class RiskGuard(RiskAccount):
     def _on_started(self, message: Started, now_ns: int) -> Outputs:
         """Watch from here on; a level that holds, and limits that no longer do, are said again."""
         self.state.epoch = message.epoch
+        if message.resumed:
+            self.kernel.draining = False
         self.state.incarnation = self.state.incarnation or now_ns
         outputs: list[AnyMessage] = [self._watch(now_ns)]
         if self.state.told[0] is not Risk.NORMAL:

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from engine.edges.directory import Counter, Directory, KillSwitchPage, Stage
-from engine.messages import AnyMessage, OrderRequest, Reason
+from engine.messages import AnyMessage, OrderRequest, Reason, RequestRefused
 from ext.page import Page
 
 
@@ -21,6 +21,7 @@ class Gate:
         self, directory: Directory, actor: str, epoch: int, page: Page, kill_switch: KillSwitchPage
     ) -> None:
         self.gateway: Gateway | None = None
+        self.journal_full = False
         self._directory = directory
         self._actor = actor
         self._epoch = epoch
@@ -44,8 +45,16 @@ class Gate:
     def _held(self, effect: OrderRequest, now_ns: int) -> Reason:
         if effect.raises_exposure and self._kill_switch.on:
             return Reason.KILLED
+        if effect.raises_exposure and self.journal_full:
+            return Reason.JOURNAL_FULL
         if effect.raises_exposure and now_ns > effect.expires_ns:
             return Reason.EXPIRED
         if self._directory.epoch(self._actor) not in (0, self._epoch):
             return Reason.STALE_EPOCH
         return Reason.NOT_CONNECTED if self.gateway is None else Reason.NONE
+
+
+def refused_request(effect: OrderRequest, reason: Reason, number: int) -> RequestRefused:
+    """What a venue is told of a request that the gate did not let out, as the shell's `number`th."""
+    name, call, kind = effect.client_order_id, effect.call, effect.kind
+    return RequestRefused(0, number, effect.received_ns, effect.venue, name, reason, call, kind)

@@ -6,6 +6,7 @@ wrong and how to mend it. Ray and the web framework load only inside the command
 
 import asyncio
 import errno
+import importlib.util
 import os
 import re
 import signal
@@ -16,7 +17,8 @@ from typing import Annotated
 
 import typer
 
-from engine.config import Config, ConfigError
+from engine.assembly import make_trading
+from engine.config import Config, ConfigError, instruments_of
 from engine.edges import doctor as doctor_checks
 from engine.edges import journal_commands
 from engine.edges.catalog import commands as catalog_commands
@@ -78,6 +80,19 @@ def _confirm(config: Config, understood: bool) -> None:
         raise Refused("not confirmed; nothing was started")
 
 
+def _check_gateways(config: Config, path: Path) -> None:
+    """Whether each venue can be traded on as configured, before anything is started."""
+    instruments = instruments_of(config)
+    through_ccxt = any(venue.trading.gateway == "ccxt" for venue in config.venues)
+    if through_ccxt and importlib.util.find_spec("ccxt") is None:
+        raise Refused(f"{path}: gateway = 'ccxt' needs: pip install 'crypto-orchestrator[venues]'")
+    for place in range(len(config.venues)):
+        try:
+            make_trading(config, place, instruments)
+        except ConfigError as error:
+            raise Refused(f"{path}: {error}") from error
+
+
 def _check_machine(config: Config, cluster: bool) -> None:
     exchanges = dict.fromkeys(venue.exchange for venue in config.venues if venue.kind == "watch")
     exchanges.pop("", None)
@@ -118,6 +133,7 @@ def run(
     parsed, text = _load(config)
     _confirm(parsed, understood)
     seconds = parse_duration(duration) if duration else None
+    _check_gateways(parsed, config)
     if runtime not in ("cluster", "solo"):
         raise Refused(f"--runtime {runtime}: cluster or solo is expected")
     _check_machine(parsed, runtime == "cluster")

@@ -16,7 +16,7 @@ from engine.fault_config import FaultsConfig
 from engine.instruments import Instrument, InstrumentError, Instruments
 from engine.latency_config import LatencyConfig, NearConfig
 from engine.ledger_config import LedgerConfig, ledger_faults
-from engine.risk_config import RiskConfig
+from engine.risk_config import Known, RiskConfig, risk_faults
 from engine.store_config import StoreConfig
 from engine.trading_config import TradingConfig
 from engine.units import Round, UnitError, parse_decimal
@@ -53,6 +53,10 @@ Protocol = Literal[
     "kucoin",
     "okx",
 ]
+
+
+SERVED = ("simulated", "binance", "kraken")
+"""The protocols that the simulated exchange speaks."""
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -251,8 +255,10 @@ def _check(config: Config, source: str) -> None:
     for place, venue in enumerate(config.venues):
         if (venue.kind == "replay") != bool(venue.path):
             fail(f"venues[{place}].path", "a replay needs the path of a recording, others none")
-        if venue.kind == "simulated" and venue.protocol != "simulated":
-            fail(f"venues[{place}].protocol", "a simulated venue speaks 'simulated'")
+        if venue.kind == "simulated" and venue.protocol not in SERVED:
+            fail(
+                f"venues[{place}].protocol", f"a simulated venue speaks one of {', '.join(SERVED)}"
+            )
         if venue.kind == "watch" and venue.protocol == "simulated":
             fail(f"venues[{place}].protocol", "name the exchange's protocol, such as 'kraken'")
         if (venue.protocol == "ccxt") != bool(venue.exchange):
@@ -264,6 +270,10 @@ def _check(config: Config, source: str) -> None:
         if instrument.venue not in venues:
             known = ", ".join(venues)
             fail(f"instruments[{place}].venue", f"one of {known} expected, not {instrument.venue}")
+        venue = config.venues[venues.index(instrument.venue)]
+        joined = venue.kind == "simulated" and venue.protocol == "binance"
+        if joined and "/" in (instrument.native or instrument.symbol):
+            fail(f"instruments[{place}].native", "Binance's own name is expected, as 'BTCUSDT'")
     _check_references(config, venues, fail)
     try:
         instruments = instruments_of(config)
@@ -321,14 +331,15 @@ def _check_references(config: Config, venues: list[str], fail: Callable[[str, st
                     f"known: {', '.join(sorted(components))}",
                 )
             placed.add(component)
-    bases = {instrument.symbol.partition("/")[0] for instrument in config.instruments}
-    for path, table in (
-        ("scanner.quantity_max", config.scanner.quantity_max),
-        ("risk.position_max", config.risk.position_max),
+    bases = frozenset(instrument.symbol.partition("/")[0] for instrument in config.instruments)
+    for asset in config.scanner.quantity_max:
+        if asset not in bases:
+            fail(f"scanner.quantity_max.{asset}", "no instrument has this base asset")
+    bots = tuple(bot.name for bot in config.bots)
+    for path, why in risk_faults(
+        config.risk, Known(tuple(venues), bots, bases, frozenset(symbols))
     ):
-        for asset in table:
-            if asset not in bases:
-                fail(f"{path}.{asset}", "no instrument has this base asset")
+        fail(path, why)
 
 
 def _check_accounts(

@@ -5,6 +5,7 @@ wrong and how to mend it. Ray and the web framework load only inside the command
 """
 
 import asyncio
+import errno
 import importlib.util
 import os
 import re
@@ -107,6 +108,10 @@ def _guarded(start: Callable[[], int]) -> int:
         return start()
     except (JournalError, NoRunError) as error:
         raise Refused(str(error)) from error
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise Refused(f"{error.filename or 'the disk'}: no space left; free some first") from error
 
 
 @app.command()

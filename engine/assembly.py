@@ -4,16 +4,18 @@ The one file that knows every component's class. `topology_of` gives the numbers
 components of one actor, the same in a backtest, in one process and in a cluster.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from engine.bots.arbitrage import ArbitrageBot
 from engine.component import Component
-from engine.config import ASSET_DECIMALS, BotConfig, Config
+from engine.config import ASSET_DECIMALS, BotConfig, Config, ConfigError
 from engine.instruments import Instrument, Instruments
 from engine.ledger import Ledger
+from engine.ledger_config import currency_of
 from engine.monitor import Monitor
 from engine.orders.identity import deployment_prefix
 from engine.risk import RiskGuard
+from engine.risk_limits import Surroundings
 from engine.routes import Topology
 from engine.scanner import Scanner
 from engine.venue import Venue
@@ -23,6 +25,8 @@ from engine.venues.bitfinex import BitfinexHandler
 from engine.venues.bitstamp import BitstampHandler
 from engine.venues.bybit import BybitHandler, BybitLinearHandler
 from engine.venues.ccxt import CcxtHandler
+from engine.venues.ccxt_exchanges import ccxt_id
+from engine.venues.ccxt_trading import CcxtTrading
 from engine.venues.coinbase import CoinbaseHandler
 from engine.venues.coinbase_exchange import CoinbaseExchangeHandler
 from engine.venues.gate import GateHandler
@@ -110,7 +114,9 @@ def _component(
     if kind == "scanner":
         return Scanner(number, instruments, config.scanner)
     if kind == "risk":
-        return RiskGuard(number, instruments, config.risk)
+        return RiskGuard(
+            number, instruments, config.risk, surroundings(config, topology, instruments)
+        )
     if kind == "ledger":
         return Ledger(number, instruments, config.ledger)
     if kind == "bot":
@@ -118,6 +124,13 @@ def _component(
         return BOTS[bot.kind](number, instruments, bot, config.name)
     bots = dict(zip(topology.of_kind("bot"), (bot.name for bot in config.bots), strict=True))
     return Monitor(number, instruments, bots)
+
+
+def surroundings(config: Config, topology: Topology, instruments: Instruments) -> Surroundings:
+    """What the guard is told of the engine around it."""
+    bots = dict(zip(topology.of_kind("bot"), (bot.name for bot in config.bots), strict=True))
+    currency = currency_of(config.ledger, instruments)
+    return Surroundings(config.name, bots, None, currency, config.ledger.pegs)
 
 
 def make_venue(config: Config, place: int, instruments: Instruments, number: int) -> Venue:
@@ -151,4 +164,27 @@ def make_trading(config: Config, place: int, instruments: Instruments) -> Tradin
             return BinanceTrading(part, natives, decimals, limited)
         case "native", "kraken" if traded:
             return KrakenTrading(part, natives, decimals, venue.trading.tier, limited)
+        case "ccxt", _ if traded:
+            return _through_ccxt(config, place, part, decimals, limited)
     return None
+
+
+def _through_ccxt(
+    config: Config,
+    place: int,
+    part: Sequence[Instrument],
+    decimals: Mapping[str, int],
+    limited: bool,
+) -> Trading:
+    """Trading by ccxt's client, whatever brings the market data; symbols are ccxt's unified ones.
+
+    Raises ConfigError for an exchange that cannot be traded on so.
+    """
+    venue = config.venues[place]
+    named = venue.protocol == "ccxt"
+    symbols = {i.id: (named and config.instruments[i.id].native) or i.symbol for i in part}
+    try:
+        exchange = ccxt_id(venue.protocol, venue.exchange)
+        return CcxtTrading(exchange, part, symbols, decimals, venue.trading.tier, limited)
+    except ValueError as error:
+        raise ConfigError(f"venues[{place}].trading.gateway: {error}") from error

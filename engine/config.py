@@ -16,7 +16,8 @@ from engine.fault_config import FaultsConfig
 from engine.instruments import Instrument, InstrumentError, Instruments
 from engine.latency_config import LatencyConfig, NearConfig
 from engine.ledger_config import LedgerConfig, ledger_faults
-from engine.risk_config import RiskConfig
+from engine.risk_config import Known, RiskConfig, risk_faults
+from engine.store_config import StoreConfig
 from engine.trading_config import TradingConfig
 from engine.units import Round, UnitError, parse_decimal
 
@@ -199,6 +200,7 @@ class Config(Strict, frozen=True):
     api: ApiConfig = ApiConfig()
     engine: EngineConfig = EngineConfig()
     exchange: ExchangeConfig = ExchangeConfig()
+    store: StoreConfig = StoreConfig()
     placement: dict[Name, tuple[str, ...]] = {}
 
 
@@ -329,14 +331,15 @@ def _check_references(config: Config, venues: list[str], fail: Callable[[str, st
                     f"known: {', '.join(sorted(components))}",
                 )
             placed.add(component)
-    bases = {instrument.symbol.partition("/")[0] for instrument in config.instruments}
-    for path, table in (
-        ("scanner.quantity_max", config.scanner.quantity_max),
-        ("risk.position_max", config.risk.position_max),
+    bases = frozenset(instrument.symbol.partition("/")[0] for instrument in config.instruments)
+    for asset in config.scanner.quantity_max:
+        if asset not in bases:
+            fail(f"scanner.quantity_max.{asset}", "no instrument has this base asset")
+    bots = tuple(bot.name for bot in config.bots)
+    for path, why in risk_faults(
+        config.risk, Known(tuple(venues), bots, bases, frozenset(symbols))
     ):
-        for asset in table:
-            if asset not in bases:
-                fail(f"{path}.{asset}", "no instrument has this base asset")
+        fail(path, why)
 
 
 def _check_accounts(

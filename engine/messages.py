@@ -223,9 +223,13 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class Started(Message, frozen=True):
-    """First message of an epoch: the component was just built or restored."""
+    """First message of an epoch: the component was just built or restored.
+
+    `resumed` says that the whole engine was stopped meanwhile: what drained, drains no more.
+    """
 
     epoch: int
+    resumed: bool = False
 
 
 class TimerFired(Message, frozen=True):
@@ -723,6 +727,21 @@ class RiskLevel(Message, frozen=True):
     reason: Reason
 
 
+class LimitChanged(Message, frozen=True):
+    """An operator's word on a limit was taken (`accepted`) or refused; `value` is what applies now.
+
+    `text` says why it was refused. A restart that finds a change that no longer holds says so too.
+    """
+
+    scope: Scope
+    subject: str
+    name: str
+    value: str
+    who: str
+    accepted: bool
+    text: str
+
+
 class PositionUpdate(Message, frozen=True):
     """What is held of one base asset over all venues from trading, in asset units, and its cost.
 
@@ -928,6 +947,7 @@ AnyMessage = (
     | KillProgress
     | Equity
     | RiskLevel
+    | LimitChanged
     | PositionUpdate
     | BalanceUpdate
     | PnL

@@ -4,7 +4,7 @@ Where fields were added at the end, the encodings of before stand in EARLIER.
 """
 
 ENCODINGS = {
-    "Started": ("95a75374617274656401020304"),
+    "Started": ("96a75374617274656401020304c3"),
     "TimerFired": ("96aa54696d657246697265640102030405"),
     "Connected": ("96a9436f6e6e65637465640102030405"),
     "Disconnected": ("97ac446973636f6e6e65637465640102030405a173"),
@@ -52,6 +52,7 @@ ENCODINGS = {
     "KillProgress": ("99ac4b696c6c50726f677265737301020304050607c3"),
     "Equity": ("9ba6457175697479010203a1730506070809a173"),
     "RiskLevel": ("96a95269736b4c6576656c01020304cd0385"),
+    "LimitChanged": ("9bac4c696d69744368616e67656401020304a173a173a173a173c3a173"),
     "PositionUpdate": ("9aae506f736974696f6e557064617465010203a173a17306070809"),
     "BalanceUpdate": ("98ad42616c616e636555706461746501020304a1730607"),
     "PnL": ("99a3506e4c010203a17305060708"),
@@ -67,6 +68,10 @@ ENCODINGS = {
 }
 
 EARLIER = [
+    (
+        "Started",
+        "95a75374617274656401020304",
+    ),
     (
         "VenueStatus",
         "dc0010ab56656e756553746174757301020304c3060708090a0b0c0d0ec3",

@@ -241,6 +241,8 @@ class Strategy(Component):
         return len(self.placed)
 
     def _take_started(self, message: Started, now_ns: int) -> Outputs:
+        if message.resumed:
+            self.draining = False
         if not self._incarnation:
             # A bot restored goes on with its numbers; one that begins from nothing, in a run later
             # than any before, has none of their names.

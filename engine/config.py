@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from engine.api_config import ApiConfig
 from engine.engine_config import EngineConfig
 from engine.execution_config import ExecutionConfig
 from engine.fault_config import FaultsConfig
@@ -117,17 +118,6 @@ class BotConfig(Strict, frozen=True):
             raise ValueError(f"kind: {self.kind!r} is neither 'arbitrage' nor 'module:Class'")
 
 
-class ApiConfig(Strict, frozen=True):
-    """The control API: loopback only; port 0 takes any free one.
-
-    `token_env` names the environment variable that holds the token; empty makes one at start.
-    """
-
-    host: Literal["127.0.0.1", "localhost", "::1"] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65535)] = 8090
-    token_env: Annotated[str, Meta(pattern="^([A-Z][A-Z0-9_]*)?$")] = ""
-
-
 ENGINE_ACCOUNT = "main"
 """The account at each simulated venue that the engine trades with."""
 
@@ -193,8 +183,8 @@ class Config(Strict, frozen=True):
     assets: dict[str, Annotated[int, Meta(ge=0, le=24)]] = {}
     scanner: ScannerConfig = ScannerConfig()
     risk: RiskConfig = RiskConfig()
-    ledger: LedgerConfig = LedgerConfig()
     execution: ExecutionConfig = ExecutionConfig()
+    ledger: LedgerConfig = LedgerConfig()
     bots: tuple[BotConfig, ...] = ()
     api: ApiConfig = ApiConfig()
     engine: EngineConfig = EngineConfig()

@@ -40,8 +40,8 @@ from engine.parents.plan import Market, Order, Step, plan
 from engine.parents.registry import Registry, RegistryState
 from engine.parents.state import Child, Parent, Role
 from engine.parents.terms import refusal
-from engine.parents.triggers import observe, price_of_top, price_of_trade
-from engine.parents.words import Stamp, cancel_of, child_of, event_of
+from engine.parents.triggers import observe, prices_of_top, prices_of_trade, watched
+from engine.parents.words import Stamp, cancel_of, child_of, dust_of, event_of
 
 MS = 1_000_000
 STEPS_MAX = 16
@@ -151,29 +151,32 @@ class Execution(Component):
         """Hold a parent against the price that is known now."""
         top = self._tops.get(parent.intent.instrument)
         if top is not None and self._fresh(top, now_ns):
-            observe(parent, price_of_top(parent, top))
+            observe(parent, prices_of_top(top)[watched(parent)])
 
     def _on_top(self, top: BookTop, now_ns: int) -> Outputs:
         if top.state is not BookState.LIVE:
             self._tops.pop(top.instrument, None)
             return NOTHING
         self._tops[top.instrument] = top
-        if not self._fresh(top, now_ns):
-            return NOTHING
-        outputs: Outputs = NOTHING
-        for parent in self._parents.watching(top.instrument):
-            if observe(parent, price_of_top(parent, top)) or parent.wants_price:
-                outputs += self._advance(parent, top.received_ns, now_ns)
-        return outputs
+        return self._watch(top, prices_of_top(top), now_ns)
 
     def _on_trade(self, trade: Trade, now_ns: int) -> Outputs:
         """A last price counts only beside a LIVE book: without one it could not be acted on."""
-        if trade.instrument not in self._tops or not self._fresh(trade, now_ns):
+        if trade.instrument not in self._tops:
             return NOTHING
-        outputs: Outputs = NOTHING
-        for parent in self._parents.watching(trade.instrument):
-            if observe(parent, price_of_trade(parent, trade)):
-                outputs += self._advance(parent, trade.received_ns, now_ns)
+        return self._watch(trade, prices_of_trade(trade), now_ns)
+
+    def _watch(
+        self, message: BookTop | Trade, prices: tuple[int, int, int, int], now_ns: int
+    ) -> Outputs:
+        """Look at the parents of an instrument only where the prices may change something."""
+        number, outputs = message.instrument, NOTHING
+        if self._parents.calm(number).covers(prices) or not self._fresh(message, now_ns):
+            return outputs
+        for parent in self._parents.watching(number):
+            if observe(parent, prices[watched(parent)]) or parent.wants_price:
+                outputs += self._advance(parent, message.received_ns, now_ns)
+            self._parents.changed(parent)
         return outputs
 
     # --- news of children -------------------------------------------------------------------------
@@ -261,11 +264,12 @@ class Execution(Component):
         return self._advance_all(message.received_ns, now_ns)
 
     def _on_started(self, message: Started, now_ns: int) -> Outputs:
-        """Timers set before are gone, prices known before are old."""
+        """Timers set before are gone, prices known before are old; resumed, nothing is parked."""
         self._tops.clear()
+        self._draining = self._draining and not message.resumed
         for parent in self._parents.open.values():
             parent.timer_ns = 0
-            parent.parked = self._draining
+            parent.parked = parent.parked and not message.resumed
         return self._advance_all(message.received_ns, now_ns)
 
     def _advance_all(self, received_ns: int, now_ns: int) -> Outputs:
@@ -279,6 +283,7 @@ class Execution(Component):
     def _advance(self, parent: Parent, received_ns: int, now_ns: int) -> Outputs:
         """Take steps until one sends nothing; then say what changed and be woken in time."""
         outputs: list[AnyMessage] = []
+        self._parents.changed(parent)
         if parent.over > 0 and parent.reason is not Reason.OVER_FILLED:
             parent.reason = Reason.OVER_FILLED
             outputs.append(self._tell(parent, Reason.OVER_FILLED, received_ns))
@@ -336,7 +341,11 @@ class Execution(Component):
     ) -> Outputs:
         parent.state, parent.ending = state, None
         self._parents.end(parent)
-        return (self._tell(parent, reason, received_ns),)
+        told = self._tell(parent, reason, received_ns)
+        if state is not ParentState.DONE or reason is not Reason.MIN_NOTIONAL or not parent.kept:
+            return (told,)
+        instrument = self.instruments[parent.intent.instrument]
+        return told, dust_of(parent, instrument, self._stamp(received_ns))
 
     def _tell(self, parent: Parent, reason: Reason, received_ns: int) -> ParentEvent:
         return event_of(parent, reason, self._stamp(received_ns))

@@ -23,6 +23,7 @@ from engine.messages import (
     Fill,
     KillProgress,
     KillSwitch,
+    LimitChanged,
     Opportunity,
     OpportunityGone,
     OrderEvent,
@@ -49,7 +50,6 @@ from engine.views import (
     DifferenceView,
     EquityView,
     FillView,
-    KillView,
     OpportunityView,
     OrderView,
     PnLView,
@@ -66,6 +66,7 @@ FILLS_KEPT = 1000
 REFUSALS_KEPT = 200
 DIFFERENCES_KEPT = 200
 OPERATOR = (SetRiskLevel, SetLimit, SetBreaker, Reconcile, ResolveUnknown, CancelAll)
+LIMITS_KEPT = 20
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
@@ -94,6 +95,7 @@ class MonitorState(msgspec.Struct):
     compared: dict[int, Reconciled] = {}
     reason: Reason = Reason.NONE
     kill: KillProgress | None = None
+    limits: list[LimitChanged] = []
 
 
 class Monitor(Component):
@@ -126,6 +128,7 @@ class Monitor(Component):
             RiskLevel: self._on_level,
             KillProgress: self._on_kill_progress,
             KillSwitch: self._on_kill_switch,
+            LimitChanged: self._on_limit,
         }
 
     def on_message(self, message: AnyMessage, now_ns: int) -> Outputs:
@@ -207,6 +210,10 @@ class Monitor(Component):
     def _on_kill_progress(self, message: KillProgress) -> None:
         self._state.kill = message
 
+    def _on_limit(self, message: LimitChanged) -> None:
+        self._state.limits.append(message)
+        del self._state.limits[:-LIMITS_KEPT]
+
     def _on_kill_switch(self, message: KillSwitch) -> None:
         self._state.killed = message.on
 
@@ -285,19 +292,15 @@ class Monitor(Component):
         return [self._viewer.difference(found) for found in reversed(newest)]
 
     def risk(self) -> RiskView:
-        """Level, kill switch and kill as heard."""
-        state, kill = self._state, None
-        if state.kill is not None:
-            said = state.kill
-            kill = KillView(
-                level=said.level.name,
-                resting=said.resting,
-                unknown=said.unknown,
-                positions=said.positions,
-                finished=said.finished,
-            )
-        reason = state.reason.name if state.reason else ""
-        return RiskView(level=state.level.name, kill_switch=state.killed, reason=reason, kill=kill)
+        """Level, kill and limits as heard."""
+        state = self._state
+        return RiskView(
+            level=state.level.name,
+            kill_switch=state.killed,
+            reason=state.reason.name,
+            kill=None if state.kill is None else self._viewer.kill(state.kill),
+            limits=[self._viewer.limit(changed) for changed in reversed(state.limits)],
+        )
 
     def snapshot(self) -> bytes:
         """See `Component.snapshot`."""

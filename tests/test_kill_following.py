@@ -11,7 +11,7 @@ from engine.views import KillView, RiskView
 
 def risk(resting: int, finished: bool = False, level: str = "HALT", positions: int = 0) -> RiskView:
     """What the API says of a kill under way."""
-    kill = KillView(level=level, resting=resting, unknown=1, positions=positions, finished=finished)
+    kill = KillView(resting=resting, unknown=1, positions=positions, finished=finished)
     return RiskView(level=level, kill_switch=True, kill=kill)
 
 

@@ -95,7 +95,7 @@ class Source:
         )
 
     def risk(self) -> RiskView:
-        """As the guard said; the kill switch as its page says now."""
+        """The guard's level; the kill switch as its page says now."""
         return msgspec.structs.replace(self.monitor.risk(), kill_switch=self._kill_switch.on)
 
     def turn_kill_switch(self, on: bool) -> None:

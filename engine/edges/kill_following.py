@@ -52,7 +52,7 @@ def follow(asked: Asked, say: Callable[[str], None], seconds: float = FOLLOW_S) 
         else:
             answered = True
             if risk.kill_switch and risk.kill is not None:
-                words = _words(risk.kill)
+                words = _words(risk.level, risk.kill)
                 if words != last:
                     say(words)
                     last = words
@@ -66,12 +66,12 @@ def follow(asked: Asked, say: Callable[[str], None], seconds: float = FOLLOW_S) 
     return False
 
 
-def _words(kill: KillView) -> str:
+def _words(level: str, kill: KillView) -> str:
     """One state of a kill, as a line."""
     if kill.finished:
-        return f"finished: every venue says that no order of ours rests ({kill.level})"
+        return f"finished: every venue says that no order of ours rests ({level})"
     resting = "not every venue has said what rests"
     if kill.resting >= 0:
         resting = f"{kill.resting} orders rest by the venues' own word"
-    positions = f", {kill.positions} positions to flatten" if kill.level == "SHUTDOWN" else ""
-    return f"{kill.level}: {resting}, {kill.unknown} in doubt{positions}"
+    positions = f", {kill.positions} positions to flatten" if level == "SHUTDOWN" else ""
+    return f"{level}: {resting}, {kill.unknown} in doubt{positions}"

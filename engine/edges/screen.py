@@ -266,7 +266,8 @@ def _risk_line(view: EngineView) -> Text:
     if view.risk is not None:
         if view.risk.kill_switch:
             text.append("KILL SWITCH ON  ", style="bold red")
-        why = f" ({view.risk.reason})" if view.risk.reason else ""
+        caused = view.risk.reason not in ("", "NONE")
+        why = f" ({view.risk.reason})" if caused else ""
         text.append(f"risk {view.risk.level}{why}  ")
         if view.risk.kill is not None:
             kill = view.risk.kill

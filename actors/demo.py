@@ -13,9 +13,9 @@ from engine.edges.exchange_process import ExchangeProcessError
 from engine.edges.terminal import LiveView, summary
 
 
-def run_cluster(config: Config, text: str, seconds: float | None) -> int:
+def run_cluster(config: Config, text: str, seconds: float | None, resume: bool = False) -> int:
     """Run until the time is over or somebody asks to stop; 0 when everything added up."""
-    launch = Launch(config, text)
+    launch = Launch(config, text, resume)
     view = LiveView(_take_over_output(launch.folder / "ray.log"))
 
     def ask_to_stop(number: int, frame: object) -> None:

@@ -26,12 +26,13 @@ from engine.edges.exchange_process import ExchangeProcess
 from engine.edges.runs import (
     RECORDER,
     CurrentRun,
+    OpenedRun,
     alive,
     current_path,
     kill_switch_path,
-    new_run,
     write_current,
 )
+from engine.edges.store_process import StoreProcess
 
 POLL_S = 0.05
 SUPERVISOR_SILENT_NS = 1_500_000_000
@@ -61,15 +62,19 @@ class LaunchError(RuntimeError):
 class Launch:
     """One run in the cluster runtime, from `start` to `stop`."""
 
-    def __init__(self, config: Config, text: str) -> None:
+    def __init__(self, config: Config, text: str, resume: bool = False) -> None:
         self.config = config
         self.topology = topology_of(config)
-        self.run, self.folder = new_run(config, text)
-        self.token = secrets.token_urlsafe(24)
         self.actors = (*self._order(), RECORDER)
+        self.opened = OpenedRun(config, text, self.actors, resume)
+        self.run, self.folder = self.opened.run, self.opened.folder
+        self.token = secrets.token_urlsafe(24)
         self.directory = Directory(self.run, self.actors, create=True)
+        for actor, epoch in self.opened.epochs.items():
+            self.directory.resume(actor, epoch)
         self.kill_switch = KillSwitchPage(kill_switch_path(config), create=True)
         self.exchange: ExchangeProcess | None = None
+        self._store: StoreProcess | None = None
         self.address = ""
         self._supervisors = 0
         self._supervisor_standby: Any = None
@@ -82,7 +87,8 @@ class Launch:
 
     def _rank(self, actor: str) -> int:
         kinds = {self.topology.kinds[n - 1] for n in self.topology.in_actor(actor)}
-        ranks = {"view": 5, "ledger": 1, "risk": 2, "bot": 3, "scanner": 4, "venue": 0}
+        ranks = {"view": 5, "ledger": 1, "risk": 2, "execution": 2, "bot": 3, "scanner": 4}
+        ranks["venue"] = 0
         return min(ranks[kind] for kind in kinds)
 
     def start(self) -> None:
@@ -106,6 +112,7 @@ class Launch:
             self.exchange.wait_ready()
         self._start_supervisor()
         self._write_current()
+        self._store = StoreProcess(self.config, self.folder)
 
     def wait_up(self, timeout_s: float = UP_TIMEOUT_S) -> None:
         """Wait until every actor receives; raises LaunchError naming those that do not."""
@@ -184,6 +191,8 @@ class Launch:
                 self._start_supervisor()
         if not self.address:
             self._find_address()
+        if self._store is not None:
+            self._store.watch()
 
     def _find_address(self) -> None:
         path = self.folder / "api-address"
@@ -259,7 +268,10 @@ class Launch:
         """End the loops in order, speakers first; the snapshots of the actors by name."""
         self.directory.stopping = True
         snapshots: dict[str, bytes] = {}
-        order = [*self._of_kinds("venue", "scanner", "bot", "risk", "ledger"), VIEW_ACTOR]
+        order = [
+            *self._of_kinds("venue", "scanner", "bot", "execution", "risk", "ledger"),
+            VIEW_ACTOR,
+        ]
         for actor in order:
             self._call(actor, "stop")
             if actor not in snapshots and actor != VIEW_ACTOR:
@@ -272,6 +284,8 @@ class Launch:
     def close(self) -> None:
         """Everything down: processes, shared memory, files that name the run."""
         self.directory.stopping = True
+        if self._store is not None:
+            self._store.stop()
         if self.exchange is not None:
             self.exchange.stop()
         if self._ray is not None:
@@ -284,3 +298,4 @@ class Launch:
                 kill_and_confirm(pid)
         self.directory.remove()
         current_path(self.config.state_dir).unlink(missing_ok=True)
+        self.opened.close()

@@ -95,7 +95,8 @@ class Supervisor:
     def _run(self) -> None:
         self._beat()
         self._kill_leftovers()
-        missing = [a for a in self._plan.actors if self._directory.claimed(a) == 0]
+        directory = self._directory
+        missing = [a for a in self._plan.actors if directory.claimed(a) == directory.began_at(a)]
         if missing:
             self._start_all(missing)
         while not self._directory.stopping:
@@ -130,7 +131,10 @@ class Supervisor:
 
         What an early speaker says is kept for a late hearer, so nobody waits for anybody.
         """
-        shells = [(actor, shell_actor(f"{actor}@1")) for actor in actors]
+        shells = [
+            (actor, shell_actor(f"{actor}@{self._directory.claimed(actor) + 1}"))
+            for actor in actors
+        ]
         self._wait(
             [
                 shell.assume.remote(self._role(actor, self._directory.claim(actor)))

@@ -5,26 +5,33 @@ wrong and how to mend it. Ray and the web framework load only inside the command
 """
 
 import asyncio
+import errno
+import importlib.util
 import os
 import re
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from engine.config import Config, ConfigError
+from engine.config import Config, ConfigError, instruments_of
 from engine.edges import doctor as doctor_checks
+from engine.edges import journal_commands
 from engine.edges.catalog import commands as catalog_commands
 from engine.edges.directory import KillSwitchPage
 from engine.edges.flow import commands as flow_commands
+from engine.edges.journal import JournalError
 from engine.edges.runs import (
     CurrentRun,
     NoRunError,
     load,
     read_current,
+    resumes,
 )
+from engine.edges.store import commands as store_commands
 
 app = typer.Typer(
     add_completion=False,
@@ -34,6 +41,8 @@ app = typer.Typer(
 )
 app.add_typer(catalog_commands.app, name="catalog")
 app.add_typer(flow_commands.app, name="flow")
+app.add_typer(journal_commands.app, name="journal")
+app.add_typer(store_commands.app, name="store")
 StateDir = Annotated[str, typer.Option(help="The state_dir of the engine's configuration.")]
 VERSION = "0.1.0"
 
@@ -70,6 +79,21 @@ def _confirm(config: Config, understood: bool) -> None:
         raise Refused("not confirmed; nothing was started")
 
 
+def _check_gateways(config: Config, path: Path) -> None:
+    """Whether each venue can be traded on as configured, before anything is started."""
+    from engine.assembly import make_trading
+
+    instruments = instruments_of(config)
+    through_ccxt = any(venue.trading.gateway == "ccxt" for venue in config.venues)
+    if through_ccxt and importlib.util.find_spec("ccxt") is None:
+        raise Refused(f"{path}: gateway = 'ccxt' needs: pip install 'crypto-orchestrator[venues]'")
+    for place in range(len(config.venues)):
+        try:
+            make_trading(config, place, instruments)
+        except ConfigError as error:
+            raise Refused(f"{path}: {error}") from error
+
+
 def _check_machine(config: Config, cluster: bool) -> None:
     exchanges = dict.fromkeys(venue.exchange for venue in config.venues if venue.kind == "watch")
     exchanges.pop("", None)
@@ -78,31 +102,52 @@ def _check_machine(config: Config, cluster: bool) -> None:
             raise Refused(finding.line())
 
 
+def _guarded(start: Callable[[], int]) -> int:
+    """What a start says when the journal is another's, damaged or not there, in one line."""
+    try:
+        return start()
+    except (JournalError, NoRunError) as error:
+        raise Refused(str(error)) from error
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise Refused(f"{error.filename or 'the disk'}: no space left; free some first") from error
+
+
 @app.command()
 def run(
     config: Path,
     runtime: Annotated[str, typer.Option(help="cluster (Ray actors) or solo.")] = "cluster",
     duration: Annotated[str, typer.Option("--for", help="End by itself: 30s, 5m, 1h.")] = "",
+    resume: Annotated[
+        bool | None,
+        typer.Option("--resume/--fresh", help="Go on with the last run, or begin another."),
+    ] = None,
     understood: Annotated[
         bool, typer.Option("--i-understand", help="Trade with real money without being asked.")
     ] = False,
 ) -> None:
-    """Run a configuration until Ctrl-C, or for a time."""
+    """Run a configuration until Ctrl-C, or for a time.
+
+    What trades real accounts goes on with its last run, what is simulated begins a fresh one.
+    """
     parsed, text = _load(config)
     _confirm(parsed, understood)
     seconds = parse_duration(duration) if duration else None
+    _check_gateways(parsed, config)
     if runtime not in ("cluster", "solo"):
         raise Refused(f"--runtime {runtime}: cluster or solo is expected")
     _check_machine(parsed, runtime == "cluster")
+    again = resumes(parsed, resume)
     if runtime == "solo":
         from actors.api.serving import serve_api
         from engine.edges.solo import run_solo
 
-        code = run_solo(parsed, text, seconds, serve_api)
+        code = _guarded(lambda: run_solo(parsed, text, seconds, serve_api, again))
     else:
         from actors.demo import run_cluster
 
-        code = run_cluster(parsed, text, seconds)
+        code = _guarded(lambda: run_cluster(parsed, text, seconds, again))
     raise typer.Exit(code)
 
 

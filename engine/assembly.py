@@ -4,29 +4,36 @@ The one file that knows every component's class. `topology_of` gives the numbers
 components of one actor, the same in a backtest, in one process and in a cluster.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from engine.bots.arbitrage import ArbitrageBot
 from engine.component import Component
-from engine.config import BotConfig, Config
+from engine.config import ASSET_DECIMALS, BotConfig, Config, ConfigError
+from engine.execution import Execution
 from engine.instruments import Instrument, Instruments
 from engine.ledger import Ledger
+from engine.ledger_config import currency_of
 from engine.monitor import Monitor
 from engine.orders.identity import deployment_prefix
 from engine.risk import RiskGuard
+from engine.risk_limits import Surroundings
 from engine.routes import Topology
 from engine.scanner import Scanner
 from engine.venue import Venue
 from engine.venues.binance import BinanceFuturesHandler, BinanceHandler
+from engine.venues.binance_trading import BinanceTrading
 from engine.venues.bitfinex import BitfinexHandler
 from engine.venues.bitstamp import BitstampHandler
 from engine.venues.bybit import BybitHandler, BybitLinearHandler
 from engine.venues.ccxt import CcxtHandler
+from engine.venues.ccxt_exchanges import ccxt_id
+from engine.venues.ccxt_trading import CcxtTrading
 from engine.venues.coinbase import CoinbaseHandler
 from engine.venues.coinbase_exchange import CoinbaseExchangeHandler
 from engine.venues.gate import GateHandler
 from engine.venues.handler import Handler
 from engine.venues.kraken import KrakenHandler
+from engine.venues.kraken_trading import KrakenTrading
 from engine.venues.kraken_v1 import KrakenV1Handler
 from engine.venues.kucoin import KucoinHandler
 from engine.venues.okx import OkxHandler
@@ -34,6 +41,7 @@ from engine.venues.simulated import SimulatedHandler
 from engine.venues.simulated_trading import SimulatedTrading
 from engine.venues.trading import Trading
 
+MS = 1_000_000
 VIEW_ACTOR = "api"
 SOLO_ACTOR = "solo"
 
@@ -55,11 +63,6 @@ HANDLERS: dict[str, type[Handler]] = {
     "okx": OkxHandler,
 }
 
-TRADINGS: dict[str, Callable[[Sequence[Instrument], Mapping[int, str]], Trading]] = {
-    "simulated": SimulatedTrading,
-}
-"""The private protocols by name; of an exchange that is not here, the books are watched."""
-
 BOTS: dict[str, type[ArbitrageBot]] = {"arbitrage": ArbitrageBot}
 
 
@@ -67,18 +70,22 @@ def topology_of(config: Config) -> Topology:
     """Numbers and places of all components of a configuration."""
     names = [f"venue-{venue.name}" for venue in config.venues]
     kinds = ["venue"] * len(names)
-    names += ["scanner", "risk", "ledger"]
-    kinds += ["scanner", "risk", "ledger"]
+    names += ["scanner", "risk", "ledger", "execution"]
+    kinds += ["scanner", "risk", "ledger", "execution"]
+    execution = len(names)
     names += [f"bot-{bot.name}" for bot in config.bots]
     kinds += ["bot"] * len(config.bots)
-    first = len(names) - len(config.bots) + 1
-    watchers = [first + i for i, bot in enumerate(config.bots) if BOTS[bot.kind].watches_trades()]
+    classes = [BOTS[bot.kind] for bot in config.bots]
+    watchers = [execution + 1 + i for i, bot in enumerate(classes) if bot.watches_trades()]
+    triggers = [execution] if any(bot.emulated_orders for bot in classes) else []
     names.append("view")
     kinds.append("view")
     place = {"view": VIEW_ACTOR}
     for actor, hosted in config.placement.items():
         place.update(dict.fromkeys(hosted, actor))
-    return Topology(names, kinds, [place.get(name, name) for name in names], watchers)
+    # A child passes the RiskGuard first: beside it, it is one hop nearer to its venue.
+    place.setdefault("execution", place.get("risk", "risk"))
+    return Topology(names, kinds, [place.get(name, name) for name in names], watchers, triggers)
 
 
 def build(
@@ -94,7 +101,7 @@ def solo_topology(config: Config) -> Topology:
     """The same components and numbers, all in one actor."""
     spread = topology_of(config)
     actors = [SOLO_ACTOR] * len(spread.names)
-    return Topology(spread.names, spread.kinds, actors, spread.watchers)
+    return Topology(spread.names, spread.kinds, actors, spread.watchers, spread.triggers)
 
 
 def build_all(config: Config, topology: Topology, instruments: Instruments) -> list[Component]:
@@ -113,14 +120,26 @@ def _component(
     if kind == "scanner":
         return Scanner(number, instruments, config.scanner)
     if kind == "risk":
-        return RiskGuard(number, instruments, config.risk)
+        return RiskGuard(
+            number, instruments, config.risk, surroundings(config, topology, instruments)
+        )
     if kind == "ledger":
         return Ledger(number, instruments, config.ledger)
+    if kind == "execution":
+        stale_ns = config.risk.stale_ms * MS
+        return Execution(number, instruments, config.execution, config.name, stale_ns)
     if kind == "bot":
         bot: BotConfig = config.bots[place]
         return BOTS[bot.kind](number, instruments, bot, config.name)
     bots = dict(zip(topology.of_kind("bot"), (bot.name for bot in config.bots), strict=True))
     return Monitor(number, instruments, bots)
+
+
+def surroundings(config: Config, topology: Topology, instruments: Instruments) -> Surroundings:
+    """What the guard is told of the engine around it."""
+    bots = dict(zip(topology.of_kind("bot"), (bot.name for bot in config.bots), strict=True))
+    currency = currency_of(config.ledger, instruments)
+    return Surroundings(config.name, bots, None, currency, config.ledger.pegs)
 
 
 def make_venue(config: Config, place: int, instruments: Instruments, number: int) -> Venue:
@@ -141,8 +160,40 @@ def make_venue(config: Config, place: int, instruments: Instruments, number: int
 def make_trading(config: Config, place: int, instruments: Instruments) -> Trading | None:
     """The private protocol of a venue; None for one that is only watched."""
     venue = config.venues[place]
-    if venue.trading.gateway == "none" or venue.protocol not in TRADINGS:
-        return None
     part = instruments.of_venue(place)
     natives = {i.id: config.instruments[i.id].native or i.symbol for i in part}
-    return TRADINGS[venue.protocol](part, natives)
+    decimals = {**ASSET_DECIMALS, **config.assets}
+    # A real exchange is traded on by a mode that says so, a recording by its own protocol only.
+    traded = venue.kind == "simulated" or (venue.kind == "watch" and config.mode != "simulated")
+    limited = config.exchange.limits or venue.kind != "simulated"
+    match venue.trading.gateway, venue.protocol:
+        case "native", "simulated":
+            return SimulatedTrading(part, natives)
+        case "native", "binance" if traded:
+            return BinanceTrading(part, natives, decimals, limited)
+        case "native", "kraken" if traded:
+            return KrakenTrading(part, natives, decimals, venue.trading.tier, limited)
+        case "ccxt", _ if traded:
+            return _through_ccxt(config, place, part, decimals, limited)
+    return None
+
+
+def _through_ccxt(
+    config: Config,
+    place: int,
+    part: Sequence[Instrument],
+    decimals: Mapping[str, int],
+    limited: bool,
+) -> Trading:
+    """Trading by ccxt's client, whatever brings the market data; symbols are ccxt's unified ones.
+
+    Raises ConfigError for an exchange that cannot be traded on so.
+    """
+    venue = config.venues[place]
+    named = venue.protocol == "ccxt"
+    symbols = {i.id: (named and config.instruments[i.id].native) or i.symbol for i in part}
+    try:
+        exchange = ccxt_id(venue.protocol, venue.exchange)
+        return CcxtTrading(exchange, part, symbols, decimals, venue.trading.tier, limited)
+    except ValueError as error:
+        raise ConfigError(f"venues[{place}].trading.gateway: {error}") from error

@@ -11,12 +11,15 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from engine.api_config import ApiConfig
 from engine.engine_config import EngineConfig
+from engine.execution_config import ExecutionConfig
 from engine.fault_config import FaultsConfig
 from engine.instruments import Instrument, InstrumentError, Instruments
 from engine.latency_config import LatencyConfig, NearConfig
 from engine.ledger_config import LedgerConfig, ledger_faults
-from engine.risk_config import RiskConfig
+from engine.risk_config import Known, RiskConfig, risk_faults
+from engine.store_config import StoreConfig
 from engine.trading_config import TradingConfig
 from engine.units import Round, UnitError, parse_decimal
 
@@ -118,17 +121,6 @@ class BotConfig(Strict, frozen=True):
     groups_max: Annotated[int, Meta(ge=1, le=100)] = 1
 
 
-class ApiConfig(Strict, frozen=True):
-    """The control API: loopback only; port 0 takes any free one.
-
-    `token_env` names the environment variable that holds the token; empty makes one at start.
-    """
-
-    host: Literal["127.0.0.1", "localhost", "::1"] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65535)] = 8090
-    token_env: Annotated[str, Meta(pattern="^([A-Z][A-Z0-9_]*)?$")] = ""
-
-
 ENGINE_ACCOUNT = "main"
 """The account at each simulated venue that the engine trades with."""
 
@@ -194,11 +186,13 @@ class Config(Strict, frozen=True):
     assets: dict[str, Annotated[int, Meta(ge=0, le=24)]] = {}
     scanner: ScannerConfig = ScannerConfig()
     risk: RiskConfig = RiskConfig()
+    execution: ExecutionConfig = ExecutionConfig()
     ledger: LedgerConfig = LedgerConfig()
     bots: tuple[BotConfig, ...] = ()
     api: ApiConfig = ApiConfig()
     engine: EngineConfig = EngineConfig()
     exchange: ExchangeConfig = ExchangeConfig()
+    store: StoreConfig = StoreConfig()
     placement: dict[Name, tuple[str, ...]] = {}
 
 
@@ -317,7 +311,8 @@ def _check_references(config: Config, venues: list[str], fail: Callable[[str, st
             fail(f"{at}.venue", "no venue has this name")
         if fault.symbol and fault.symbol not in symbols:
             fail(f"{at}.symbol", f"no instrument has the symbol {fault.symbol!r}")
-    components = {f"venue-{venue}" for venue in venues} | {"scanner", "risk", "ledger", "view"}
+    components = {"scanner", "risk", "ledger", "execution", "view"}
+    components |= {f"venue-{venue}" for venue in venues}
     components |= {f"bot-{bot.name}" for bot in config.bots}
     placed: set[str] = set()
     for actor, hosted in config.placement.items():
@@ -329,14 +324,15 @@ def _check_references(config: Config, venues: list[str], fail: Callable[[str, st
                     f"known: {', '.join(sorted(components))}",
                 )
             placed.add(component)
-    bases = {instrument.symbol.partition("/")[0] for instrument in config.instruments}
-    for path, table in (
-        ("scanner.quantity_max", config.scanner.quantity_max),
-        ("risk.position_max", config.risk.position_max),
+    bases = frozenset(instrument.symbol.partition("/")[0] for instrument in config.instruments)
+    for asset in config.scanner.quantity_max:
+        if asset not in bases:
+            fail(f"scanner.quantity_max.{asset}", "no instrument has this base asset")
+    bots = tuple(bot.name for bot in config.bots)
+    for path, why in risk_faults(
+        config.risk, Known(tuple(venues), bots, bases, frozenset(symbols))
     ):
-        for asset in table:
-            if asset not in bases:
-                fail(f"{path}.{asset}", "no instrument has this base asset")
+        fail(path, why)
 
 
 def _check_accounts(

@@ -1,122 +1,94 @@
 """The RiskGuard: every intent passes here or is refused with the rule, its limit and the value.
 
 What it lets through is reserved until the venue says what became of it, so a limit counts what is
-in flight; an UNKNOWN order keeps its reservation and blocks its instrument. Cancels always pass.
-Each leg of a group is checked by itself, in the order it comes: the guard promises limits, not
-that both legs pass. A bot whose second leg is refused is left with an imbalance to take back.
+in flight; an UNKNOWN order keeps its reservation and blocks its instrument for all that raises exposure.
+A group of legs passes whole or not at all. Cancels always pass. At HALT it cancels everything, at SHUTDOWN
+it takes every position back too; what the venues confirm of that, it says. docs/risk.md has the rules.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
-
-from engine.component import NOTHING, Component, Outputs
-from engine.instruments import Instrument, Instruments
+from engine.component import NOTHING, Outputs
+from engine.instruments import Instruments
 from engine.messages import (
-    BUY,
-    SELL,
     AnyMessage,
-    BookState,
+    BalanceUpdate,
     BookTop,
+    CancelAll,
     CancelCommand,
     CancelIntent,
+    Difference,
+    DifferenceKind,
     Drain,
+    Dust,
+    Equity,
     Fill,
+    GroupIntent,
+    KillProgress,
     KillSwitch,
+    LimitChanged,
     OrderCommand,
     OrderEvent,
     OrderIntent,
     OrderRefused,
-    OrderState,
     Reason,
+    Reconciled,
+    Resting,
     Risk,
     RiskLevel,
+    Scope,
+    SetLimit,
+    SetRiskLevel,
+    SetTimer,
     Started,
+    TimerFired,
+    VenueStatus,
 )
-from engine.orders.lifecycle import FINAL
+from engine.risk_account import BOTS, Reserved, RiskAccount
 from engine.risk_config import RiskConfig
-from engine.units import INT64_MAX, parse_limit
+from engine.risk_exits import Exit, exit_order, exits
+from engine.risk_groups import key_of
+from engine.risk_levels import SECOND
+from engine.risk_limits import ALONE, Surroundings
+from engine.units import INT64_MAX
+from ext.risk import FLATTENING, GUARD, HEDGE, LEGS, OWED
 
-MS = 1_000_000
-BPS = 10_000
-# Repeats come within seconds, after a restart at the latest within what is sent again; the
-# memories are part of the snapshot, so they are no larger than that.
-IDS_MAX = 20_000
-TRADES_MAX = 20_000
-
-Refusal = tuple[Reason, int, int]
-
-
-class Limits(NamedTuple):
-    """All that an intent on one instrument is held against, as integers."""
-
-    venue: int
-    base: str
-    base_units_per_lot: int
-    quote_units_per_tick_lot: int
-    lots_min: int
-    lots_max: int
-    ticks_min: int
-    ticks_max: int
-    notional_min: int
-    notional_max: int
-    position_max: int
+WATCH = 1
+WATCH_NS = SECOND
+NAME = "risk"
+DRIFTS = frozenset({DifferenceKind.BALANCE_DRIFT, DifferenceKind.POSITION_DRIFT})
 
 
-class Reserved(msgspec.Struct):
-    """An order that was let through and is not final: the lots of it that may still fill."""
-
-    instrument: int
-    side: int
-    lots: int
-    unknown: bool = False
-
-
-class RiskState(msgspec.Struct):
-    """The whole state, for a snapshot. Positions in base units by asset."""
-
-    sequence: int
-    epoch: int
-    killed: bool
-    draining: bool
-    tops: dict[int, BookTop]
-    reserved: dict[str, Reserved]
-    positions: dict[str, int]
-    ids: dict[str, None]
-    trades: dict[str, None]
-
-
-class RiskGuard(Component):
+class RiskGuard(RiskAccount):
     """The RiskGuard component; see the module."""
 
-    kind = "risk"
-
-    def __init__(self, sender: int, instruments: Instruments, config: RiskConfig) -> None:
-        super().__init__(sender, instruments)
-        self._limits = [_limits(i, instruments, config) for i in instruments]
-        self._config = config
-        self._distance_max_bps = config.price_distance_max_bps
-        self._stale_ns = config.stale_ms * MS
-        self._open_max = config.orders_open_max
-        self._epoch = 0
-        self._killed = False
-        self._draining = False
-        self._tops: dict[int, BookTop] = {}
-        self._reserved: dict[str, Reserved] = {}
-        self._positions: dict[str, int] = {}
-        self._ids: dict[str, None] = {}
-        self._trades: dict[str, None] = {}
-        # Sums over `_reserved`, kept so that a check costs the same however many are open.
-        self._in_flight: dict[tuple[str, int], int] = {}
-        self._unknown: dict[int, int] = {}
+    def __init__(
+        self,
+        sender: int,
+        instruments: Instruments,
+        config: RiskConfig,
+        around: Surroundings = ALONE,
+    ) -> None:
+        super().__init__(sender, instruments, config, around)
+        self._deployment = around.deployment
         self._takers: dict[type, Callable[[Any, int], Outputs]] = {
-            BookTop: self._on_top,
+            BookTop: self.on_top,
             OrderIntent: self._on_intent,
+            GroupIntent: self._on_group,
             CancelIntent: self._on_cancel,
-            OrderEvent: self._on_event,
-            Fill: self._on_fill,
+            OrderEvent: self.on_event,
+            Fill: self.on_fill,
+            BalanceUpdate: self.on_balance,
+            Equity: self._on_equity,
+            VenueStatus: self._on_status,
+            Reconciled: self._on_reconciled,
+            Difference: self._on_difference,
+            Resting: self._on_resting,
+            SetRiskLevel: self._on_set_level,
+            SetLimit: self._on_set_limit,
             KillSwitch: self._on_kill_switch,
+            TimerFired: self._on_timer,
             Started: self._on_started,
             Drain: self._on_drain,
         }
@@ -126,248 +98,303 @@ class RiskGuard(Component):
         taker = self._takers.get(type(message))
         return NOTHING if taker is None else taker(message, now_ns)
 
-    def regrid(self, instrument: Instrument) -> None:
-        """See `Component.regrid`: limits in lots, and a top in ticks, are the new grid's."""
-        self._limits[instrument.id] = _limits(instrument, self.instruments, self._config)
-        self._tops.pop(instrument.id, None)
-
-    def open_work(self) -> int:
-        """The orders whose end is not known."""
-        return len(self._reserved)
+    # --- life -------------------------------------------------------------------------------------
 
     def _on_started(self, message: Started, now_ns: int) -> Outputs:
-        self._epoch = message.epoch
-        return NOTHING
+        """Watch from here on; a level that holds, and limits that no longer do, are said again."""
+        self.state.epoch = message.epoch
+        if message.resumed:
+            self.kernel.draining = False
+        self.state.incarnation = self.state.incarnation or now_ns
+        outputs: list[AnyMessage] = [self._watch(now_ns)]
+        if self.state.told[0] is not Risk.NORMAL:
+            outputs.append(RiskLevel(self.sender, self.next_sequence(), 0, *self.state.told))
+        for key, why in self.dropped:
+            scope, subject, name = key.split("\x1f")
+            value = self.limits.value(Scope(int(scope)), subject, name)
+            where = (Scope(int(scope)), subject, name, value, NAME, False, why)
+            outputs.append(LimitChanged(self.sender, self.next_sequence(), 0, *where))
+        self.dropped = []
+        return tuple(outputs)
 
     def _on_drain(self, message: Drain, now_ns: int) -> Outputs:
-        self._draining = True
+        self.kernel.draining = True
         return NOTHING
 
-    def _on_kill_switch(self, message: KillSwitch, now_ns: int) -> Outputs:
-        if message.on == self._killed:
-            return NOTHING
-        self._killed = message.on
-        level, reason = (Risk.HALT, Reason.KILLED) if message.on else (Risk.NORMAL, Reason.NONE)
-        return (RiskLevel(self.sender, self.next_sequence(), message.received_ns, level, reason),)
+    def _watch(self, now_ns: int) -> SetTimer:
+        return SetTimer(self.sender, self.next_sequence(), 0, WATCH, now_ns + WATCH_NS)
 
-    def _on_top(self, top: BookTop, now_ns: int) -> Outputs:
-        self._tops[top.instrument] = top
-        return NOTHING
+    def _on_timer(self, fired: TimerFired, now_ns: int) -> Outputs:
+        """Each second: measures that only time changes, and what a kill still has to do."""
+        self.levels.tick(*self.kernel.books(), now_ns)
+        watch = self._watch(now_ns)
+        return (watch, *self._settle(now_ns, 0), *self._pursue(now_ns))
 
     # --- intents ----------------------------------------------------------------------------------
 
     def _on_intent(self, intent: OrderIntent, now_ns: int) -> Outputs:
-        refusal = self._check(intent, now_ns)
-        name = intent.client_order_id
-        self.sequence += 1
-        if refusal is not None:
-            reason, limit, value = refusal
-            return (
-                OrderRefused(
-                    self.sender,
-                    self.sequence,
-                    intent.received_ns,
-                    name,
-                    intent.bot,
-                    intent.instrument,
-                    reason,
-                    limit,
-                    max(-INT64_MAX, min(value, INT64_MAX)),
-                ),
-            )
-        self._ids[name] = None
-        if len(self._ids) > IDS_MAX:
-            del self._ids[next(iter(self._ids))]
-        self._reserved[name] = Reserved(intent.instrument, intent.side, intent.lots)
-        self._reserve(intent.instrument, intent.side, intent.lots)
-        return (OrderCommand(self.sender, self.sequence, intent.received_ns, intent, self._epoch),)
+        kernel = self.kernel
+        if intent.received_ns:
+            self.levels.intent(now_ns - intent.received_ns)
+        try:
+            place = self.place(intent, self._flags(intent), now_ns)
+        except OverflowError:  # a number that no venue would take either
+            return (self._refusal(intent, Reason.MALFORMED, INT64_MAX, INT64_MAX),)
+        if place < 0:
+            refusal = self._refusal(intent, Reason(kernel.reason), kernel.limit, kernel.value)
+            return (refusal, *self._dust(intent, refusal))
+        return (self._let_through(intent, place, kernel.reduces()),)
 
-    def _check(self, intent: OrderIntent, now_ns: int) -> Refusal | None:
-        """The first rule that is broken, with its limit and the value; None when all hold."""
-        if self._killed:
-            return Reason.KILLED, 0, 1
-        if self._draining:
-            return Reason.DRAINING, 0, 1
-        number = intent.instrument
-        if not 0 <= number < len(self._limits):
-            return Reason.UNKNOWN_INSTRUMENT, len(self._limits) - 1, number
-        limits = self._limits[number]
-        if intent.venue != limits.venue:
-            return Reason.UNKNOWN_INSTRUMENT, limits.venue, intent.venue
-        if intent.side not in (BUY, SELL):
-            return Reason.MALFORMED, BUY, intent.side
-        if now_ns > intent.expires_ns:
-            return Reason.EXPIRED, intent.expires_ns, now_ns
-        if intent.client_order_id in self._ids:
-            return Reason.DUPLICATE, 0, 1
-        if len(self._reserved) >= self._open_max:
-            return Reason.UNRESOLVED_ORDER, self._open_max, len(self._reserved)
-        if number in self._unknown:
-            return Reason.UNRESOLVED_ORDER, 0, self._unknown[number]
-        return (
-            self._check_size(intent, limits)
-            or self._check_price(intent, now_ns)
-            or self._check_position(intent, limits)
+    def place(self, intent: OrderIntent, flags: int, now_ns: int) -> int:
+        """Check and reserve an order: its place in the kernel, or -1."""
+        return self.kernel.order(
+            intent.client_order_id,
+            intent.bot,
+            intent.group,
+            intent.leg,
+            intent.venue,
+            intent.instrument,
+            intent.side,
+            intent.ticks,
+            intent.lots,
+            intent.expires_ns,
+            flags,
+            now_ns,
+            intent.parent,
         )
 
-    @staticmethod
-    def _check_size(intent: OrderIntent, limits: Limits) -> Refusal | None:
-        lots, ticks = intent.lots, intent.ticks
-        if lots < limits.lots_min:
-            return Reason.ORDER_LOTS, limits.lots_min, lots
-        if lots > limits.lots_max:
-            return Reason.ORDER_LOTS, limits.lots_max, lots
-        if ticks < limits.ticks_min:
-            return Reason.OFF_GRID, limits.ticks_min, ticks
-        if ticks > limits.ticks_max:
-            return Reason.OFF_GRID, limits.ticks_max, ticks
-        notional = ticks * lots * limits.quote_units_per_tick_lot
-        if notional < limits.notional_min:
-            return Reason.MIN_NOTIONAL, limits.notional_min, notional
-        if notional > limits.notional_max:
-            return Reason.ORDER_NOTIONAL, limits.notional_max, notional
-        return None
+    def _flags(self, intent: OrderIntent) -> int:
+        """What the intent declares, and whether its group is owed the hedge that it says it is."""
+        flags = FLATTENING if intent.flattening else 0
+        if intent.hedge:
+            flags |= HEDGE
+            if 0 <= intent.instrument < len(self.instruments):
+                instrument = self.instruments[intent.instrument]
+                units = intent.lots * instrument.base_units_per_lot
+                key = key_of(intent.bot, intent.group)
+                if self.groups.owes(key, instrument.base, intent.side, units):
+                    flags |= OWED
+        return flags
 
-    def _check_price(self, intent: OrderIntent, now_ns: int) -> Refusal | None:
-        """A price far from the instrument's own mid is a mistake somewhere."""
-        top = self._tops.get(intent.instrument)
-        if top is None:
-            return Reason.NO_MARKET, BookState.LIVE, 0
-        if top.state is not BookState.LIVE or top.bid_ticks <= 0 or top.ask_ticks <= 0:
-            return Reason.NO_MARKET, BookState.LIVE, top.state
-        age_ns = now_ns - top.received_ns
-        if age_ns > self._stale_ns:
-            return Reason.STALE_MARKET, self._stale_ns, age_ns
-        twice_mid = top.bid_ticks + top.ask_ticks
-        distance = abs(2 * intent.ticks - twice_mid) * BPS
-        if distance > self._distance_max_bps * twice_mid:
-            return Reason.PRICE_DISTANCE, self._distance_max_bps, -(-distance // twice_mid)
-        return None
+    def _let_through(self, intent: OrderIntent, place: int, reduces: bool) -> OrderCommand:
+        group, hedging = key_of(intent.bot, intent.group), 0
+        if group:
+            instrument = self.instruments[intent.instrument]
+            if intent.hedge:
+                hedging = intent.side * intent.lots * instrument.base_units_per_lot
+            self.groups.opened(group, instrument.base, hedging)
+        self.state.reserved[intent.client_order_id] = Reserved(
+            place, intent.bot, intent.venue, intent.instrument, group, hedging
+        )
+        self.kill.expect(intent.venue)
+        self.sequence += 1
+        return OrderCommand(
+            self.sender, self.sequence, intent.received_ns, intent, self.state.epoch, reduces
+        )
 
-    def _check_position(self, intent: OrderIntent, limits: Limits) -> Refusal | None:
-        """The worst this side could come to: all in flight on it fills, nothing on the other.
+    def _refusal(self, intent: OrderIntent, reason: Reason, limit: int, value: int) -> OrderRefused:
+        return OrderRefused(
+            self.sender,
+            self.next_sequence(),
+            intent.received_ns,
+            intent.client_order_id,
+            intent.bot,
+            intent.instrument,
+            reason,
+            limit,
+            value,
+            self.limits.asset_of(intent, reason),
+        )
 
-        Counted in the direction of the order, so an order that takes a position back passes.
-        """
-        base, side = limits.base, intent.side
-        worst = side * self._positions.get(base, 0) + self._in_flight.get((base, side), 0)
-        worst += intent.lots * limits.base_units_per_lot
-        if worst > limits.position_max:
-            return Reason.POSITION, limits.position_max, worst
-        return None
+    def _dust(self, intent: OrderIntent, refusal: OrderRefused) -> Outputs:
+        """The whole rest of a position that no order can take back any more is put aside."""
+        if refusal.reason not in (Reason.MIN_NOTIONAL, Reason.ORDER_LOTS) or intent.lots <= 0:
+            return NOTHING
+        instrument = self.instruments[intent.instrument]
+        deviation = self.kernel.position(self.limits.number[instrument.base])
+        units = intent.side * intent.lots * instrument.base_units_per_lot
+        if deviation * units >= 0 or abs(deviation) - abs(units) >= instrument.base_units_per_lot:
+            return NOTHING
+        about = (intent.venue, instrument.base, intent.bot, deviation)
+        return (Dust(self.sender, self.next_sequence(), intent.received_ns, *about),)
 
-    def _reserve(self, number: int, side: int, lots: int) -> None:
-        """Count lots as in flight; negative lots are no longer."""
-        limits = self._limits[number]
-        key = (limits.base, side)
-        units = lots * limits.base_units_per_lot
-        self._in_flight[key] = self._in_flight.get(key, 0) + units
+    def _on_group(self, intent: GroupIntent, now_ns: int) -> Outputs:
+        """All legs or none: the leg that broke a rule says which, the others that they are its group."""
+        legs, kernel = intent.legs, self.kernel
+        wishes = [
+            (
+                *(leg.client_order_id, leg.bot, leg.group, leg.leg, leg.venue, leg.instrument),
+                *(leg.side, leg.ticks, leg.lots, leg.expires_ns, self._flags(leg), leg.parent),
+            )
+            for leg in legs
+        ]
+        if intent.received_ns:
+            self.levels.intent(now_ns - intent.received_ns)
+        try:
+            places = kernel.group(wishes, now_ns)
+        except OverflowError:
+            return tuple(self._refusal(leg, Reason.MALFORMED, INT64_MAX, INT64_MAX) for leg in legs)
+        if places:
+            reduces = [kernel.reduces(number) for number in range(len(places))]
+            triples = zip(legs, places, reduces, strict=True)
+            return tuple(self._let_through(leg, place, takes) for leg, place, takes in triples)
+        if len(legs) > LEGS:
+            return tuple(self._refusal(leg, Reason.GROUP, LEGS, len(legs)) for leg in legs)
+        broken = Reason(kernel.reason), kernel.limit, kernel.value
+        return tuple(
+            self._refusal(leg, *(broken if number == kernel.leg else (Reason.GROUP, 0, kernel.leg)))
+            for number, leg in enumerate(legs)
+        )
 
     def _on_cancel(self, intent: CancelIntent, now_ns: int) -> Outputs:
+        if 0 <= intent.venue < len(self.instruments.venues) and 0 <= intent.bot < BOTS:
+            self.kernel.sent(intent.bot, intent.venue, now_ns)
+        name = intent.client_order_id
         return (
-            CancelCommand(
-                self.sender,
-                self.next_sequence(),
-                intent.received_ns,
-                intent.client_order_id,
-                intent.bot,
-                intent.venue,
-                intent.instrument,
-            ),
+            self._cancel(name, intent.bot, intent.venue, intent.instrument, intent.received_ns),
         )
 
-    # --- what became of them ----------------------------------------------------------------------
+    def _cancel(
+        self, name: str, bot: int, venue: int, instrument: int, received_ns: int
+    ) -> CancelCommand:
+        stamp = self.next_sequence()
+        return CancelCommand(self.sender, stamp, received_ns, name, bot, venue, instrument)
 
-    def _on_event(self, event: OrderEvent, now_ns: int) -> Outputs:
-        """A final state releases what did not fill. A refused repeat says nothing of the first."""
-        reserved = self._reserved.get(event.client_order_id)
-        if reserved is None or event.reason is Reason.DUPLICATE:
+    # --- levels -----------------------------------------------------------------------------------
+
+    def _settle(self, now_ns: int, received_ns: int) -> Outputs:
+        """Say the level where it changed; from HALT up cancel everything at once."""
+        levels, state, kernel = self.levels, self.state, self.kernel
+        levels.settle(now_ns)
+        kernel.level, kernel.killed = levels.state.level, levels.state.killed
+        now = (levels.level, levels.reason)
+        if now == state.told:
             return NOTHING
-        unknown = event.state is OrderState.UNKNOWN
-        if unknown is not reserved.unknown:
-            reserved.unknown = unknown
-            self._count_unknown(reserved.instrument, 1 if unknown else -1)
-        if event.state in FINAL:
-            del self._reserved[event.client_order_id]
-            self._reserve(reserved.instrument, reserved.side, -reserved.lots)
-        return NOTHING
+        before, state.told = state.told[0], now
+        said = RiskLevel(self.sender, self.next_sequence(), received_ns, *now)
+        if now[0] < Risk.HALT:
+            self.kill.end()
+            return (said,)
+        if before >= Risk.HALT:
+            return (said,)
+        self.kill.begin(now_ns)
+        return (said, *self._cancel_everything(now_ns, received_ns))
 
-    def _count_unknown(self, number: int, change: int) -> None:
-        count = self._unknown.get(number, 0) + change
-        if count:
-            self._unknown[number] = count
-        else:
-            del self._unknown[number]
+    def _on_kill_switch(self, message: KillSwitch, now_ns: int) -> Outputs:
+        self.levels.state.killed = message.on
+        return self._settle(now_ns, message.received_ns)
 
-    def _on_fill(self, fill: Fill, now_ns: int) -> Outputs:
-        """Reserved becomes position, once for each trade id."""
-        key = f"{fill.venue}/{fill.trade_id}"
-        if key in self._trades:
+    def _on_set_level(self, message: SetRiskLevel, now_ns: int) -> Outputs:
+        """An operator's word; what the rules ask for stays above it, and is said again then."""
+        self.levels.order(message.level)
+        if self.levels.level > message.level:
+            self.state.told = (self.state.told[0], Reason.NONE)
+        return self._settle(now_ns, message.received_ns)
+
+    def _on_equity(self, told: Equity, now_ns: int) -> Outputs:
+        self.levels.equity(told, now_ns)
+        if told.currency == self.limits.currency:
+            self.state.equity = told.equity
+            self.kernel.limit_share(self.limits.share_of(told.equity))
+        return self._settle(now_ns, told.received_ns)
+
+    def _on_status(self, status: VenueStatus, now_ns: int) -> Outputs:
+        self.kernel.reconciled(status.venue, status.reconciled)
+        self.levels.venue(status)
+        return self._settle(now_ns, status.received_ns)
+
+    def _on_reconciled(self, message: Reconciled, now_ns: int) -> Outputs:
+        self.kernel.reconciled(message.venue, message.clean)
+        self.kill.expect(message.venue)
+        if message.clean:
+            self.levels.drift(message.venue, False)
+            self.settled(message.venue)
+        return self._settle(now_ns, message.received_ns)
+
+    def _on_difference(self, message: Difference, now_ns: int) -> Outputs:
+        if message.kind in DRIFTS and not message.repaired:
+            self.levels.drift(message.venue, True)
+        return self._settle(now_ns, message.received_ns)
+
+    def _on_set_limit(self, message: SetLimit, now_ns: int) -> Outputs:
+        """A limit changes at once or is refused, and either is said."""
+        scope, subject, name = message.scope, message.subject, message.name
+        why = self.limits.change(scope, subject, name, message.value)
+        if not why:
+            self.limits.apply(self.kernel)
+            self.levels.config = self.limits.config.levels
+            if self.state.equity is not None:
+                self.kernel.limit_share(self.limits.share_of(self.state.equity))
+            self.retarget(subject)
+        value = self.limits.value(scope, subject, name)
+        where = (scope, subject, name, value, message.who, not why, why)
+        said = LimitChanged(self.sender, self.next_sequence(), message.received_ns, *where)
+        return (said, *self._settle(now_ns, message.received_ns))
+
+    # --- a kill -----------------------------------------------------------------------------------
+
+    def _on_resting(self, message: Resting, now_ns: int) -> Outputs:
+        self.kill.heard(message.venue, message.orders)
+        return self._progress()
+
+    def _cancel_everything(self, now_ns: int, received_ns: int) -> list[AnyMessage]:
+        """Each order that we know of, and whatever the venues know of."""
+        self.kill.state.cancelled_ns = now_ns
+        outputs: list[AnyMessage] = [
+            self._cancel(name, order.bot, order.venue, order.instrument, received_ns)
+            for name, order in self.state.reserved.items()
+            if not order.ended
+        ]
+        outputs.append(CancelAll(self.sender, self.next_sequence(), received_ns, -1, NAME))
+        return outputs
+
+    def _pursue(self, now_ns: int) -> Outputs:
+        """Cancel again what is still there, at SHUTDOWN take positions back, and say how far it is."""
+        if self.levels.level < Risk.HALT:
             return NOTHING
-        self._trades[key] = None
-        if len(self._trades) > TRADES_MAX:
-            del self._trades[next(iter(self._trades))]
-        limits = self._limits[fill.instrument]
-        units = fill.side * fill.lots * limits.base_units_per_lot
-        self._positions[limits.base] = self._positions.get(limits.base, 0) + units
-        reserved = self._reserved.get(fill.client_order_id)
-        if reserved is not None:
-            filled = min(fill.lots, reserved.lots)
-            reserved.lots -= filled
-            self._reserve(reserved.instrument, reserved.side, -filled)
-        return NOTHING
+        outputs: list[AnyMessage] = []
+        again_ns = self.limits.config.cancel_again_s * SECOND
+        waited = now_ns - self.kill.state.cancelled_ns >= again_ns
+        if waited and (self.state.reserved or self.kill.resting()):
+            outputs += self._cancel_everything(now_ns, 0)
+        doubted = self.kernel.unknown()
+        patient = now_ns - self.kill.state.began_ns >= again_ns
+        if self.levels.level is Risk.SHUTDOWN and (patient or len(self.kernel) <= doubted):
+            outputs += self._flatten(now_ns)
+        return (*outputs, *self._progress())
 
-    def snapshot(self) -> bytes:
-        """See `Component.snapshot`."""
-        return msgspec.msgpack.encode(
-            RiskState(
-                self.sequence,
-                self._epoch,
-                self._killed,
-                self._draining,
-                self._tops,
-                self._reserved,
-                self._positions,
-                self._ids,
-                self._trades,
-            )
-        )
+    def _flatten(self, now_ns: int) -> list[AnyMessage]:
+        """An order for each position on each market that takes some of it; dust is put aside."""
+        outputs: list[AnyMessage] = []
+        for asset in self.kill.away(self.limits, self.kernel, self.instruments):
+            for wanted in exits(asset, self.instruments, self.limits, self.kernel):
+                outputs += self._exit(wanted, now_ns)
+        for asset, venue in self.kill.newly_dust(self.limits, self.kernel, self.instruments):
+            amount = self.kernel.position(self.limits.number[asset])
+            stamp = self.next_sequence()
+            outputs.append(Dust(self.sender, stamp, 0, venue, asset, self.sender, amount))
+        return outputs
 
-    def restore(self, data: bytes) -> None:
-        """See `Component.restore`."""
-        state = msgspec.msgpack.decode(data, type=RiskState)
-        self.sequence = state.sequence
-        self._epoch = state.epoch
-        self._killed = state.killed
-        self._draining = state.draining
-        self._tops = state.tops
-        self._reserved = state.reserved
-        self._positions = state.positions
-        self._ids = state.ids
-        self._trades = state.trades
-        self._in_flight = {}
-        self._unknown = {}
-        for reserved in self._reserved.values():
-            self._reserve(reserved.instrument, reserved.side, reserved.lots)
-            if reserved.unknown:
-                self._count_unknown(reserved.instrument, 1)
+    def _exit(self, wanted: Exit, now_ns: int) -> Outputs:
+        """The guard's own order; what the kernel would not let through waits for the next second."""
+        state = self.state
+        state.exits += 1
+        count = (state.incarnation, state.exits)
+        stamp = (self.sender, self.next_sequence())
+        intent = exit_order(wanted, stamp, self._deployment, count, now_ns + WATCH_NS)
+        place = self.place(intent, FLATTENING | GUARD, now_ns)
+        return (self._let_through(intent, place, True),) if place >= 0 else NOTHING
 
-
-def _limits(instrument: Instrument, instruments: Instruments, config: RiskConfig) -> Limits:
-    """The limits of one instrument; a base asset without `position_max` has none."""
-    position_max = config.position_max.get(instrument.base)
-    return Limits(
-        instrument.venue,
-        instrument.base,
-        instrument.base_units_per_lot,
-        instrument.quote_units_per_tick_lot,
-        instrument.lots_min,
-        instrument.lots_max,
-        instrument.ticks_min,
-        instrument.ticks_max,
-        instrument.notional_min_units,
-        parse_limit(config.order_notional_max, instruments.decimals(instrument.quote)),
-        INT64_MAX
-        if position_max is None
-        else parse_limit(position_max, instruments.decimals(instrument.base)),
-    )
+    def _progress(self) -> Outputs:
+        """How far a kill is, where that changed."""
+        if self.levels.level < Risk.HALT:
+            return NOTHING
+        resting, unknown = self.kill.resting(), self.kernel.unknown()
+        away = len(self.kill.away(self.limits, self.kernel, self.instruments))
+        settled = resting == 0 and not self.state.reserved
+        finished = settled and (self.levels.level is Risk.HALT or away == 0)
+        now = (self.levels.level, resting, unknown, away, finished)
+        if now == self.kill.state.told:
+            return NOTHING
+        self.kill.state.told = now
+        return (KillProgress(self.sender, self.next_sequence(), 0, *now),)

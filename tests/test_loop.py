@@ -1,5 +1,6 @@
 """The actor's loop: the step's order, the gate, and what happens when something breaks."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from engine.edges.directory import (
     KillSwitchPage,
     create_page,
 )
-from engine.edges.journal import JournalError, read_inbox, read_journal, segments
+from engine.edges.journal import JournalError, JournalLocked, read_inbox, read_journal, segments
 from engine.edges.loop import ActorLoop
 from engine.engine_config import EngineConfig
 from engine.instruments import Instruments
@@ -33,6 +34,7 @@ from engine.messages import (
     Started,
     TimerFired,
     decode,
+    encode,
 )
 from engine.routes import Topology
 
@@ -90,7 +92,7 @@ def directory() -> Iterator[Directory]:
     run.remove()
 
 
-def make(directory: Directory, folder: Path, probe: Probe, **settings: int) -> ActorLoop:
+def make(directory: Directory, folder: Path, probe: Probe, **settings: int | str) -> ActorLoop:
     """A loop around a probe, restored and open."""
     epoch = directory.claim("probe")
     page, _ = create_page(directory.run, "probe", epoch)
@@ -194,6 +196,85 @@ def test_the_gate_holds_what_must_not_leave(
     assert loop.page.get(Counter.ORDERS_HELD) == 1
 
 
+@pytest.mark.parametrize("fsync", ["always", "interval", "os"])
+def test_what_leaves_was_given_to_the_disk(
+    directory: Directory, tmp_path: Path, fsync: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `always` both files before the order leaves; with the others without waiting for it."""
+    probe = Probe()
+    loop = make(directory, tmp_path, probe, fsync=fsync, fsync_interval_ms=60_000)
+    exchange = loop.gate.gateway = Exchange(tmp_path / "probe")
+    synced: list[int] = []
+
+    def sync(descriptor: int) -> None:
+        assert not exchange.sent
+        synced.append(descriptor)
+
+    assert loop.journal.segment is not None
+    files = set(loop.journal.segment.descriptors)
+    monkeypatch.setattr(os, "fdatasync", sync)
+    probe.answer = (request(),)
+    loop.inject(gone(1))
+    assert len(exchange.sent) == 1
+    assert exchange.journalled == [1]
+    assert set(synced) == (files if fsync == "always" else set())
+    monkeypatch.undo()
+    loop.close()
+
+
+def test_a_batch_waits_for_the_disk_once(
+    directory: Directory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All mail of a turn is kept, then the disk is waited for, then all leaves in order."""
+    probe = Probe()
+    loop = make(directory, tmp_path, probe, fsync="always")
+    exchange = loop.gate.gateway = Exchange(tmp_path / "probe")
+    waits: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", waits.append)
+    answers = [(request(f"o-{number}"),) for number in range(5)]
+    monkeypatch.setattr(
+        probe, "on_message", lambda message, now_ns: answers.pop(0) if answers else ()
+    )
+    loop._take_mail([encode(gone(number)) for number in range(1, 6)])
+    names = [m.client_order_id for m in exchange.sent if isinstance(m, OrderRequest)]
+    assert names == [f"o-{number}" for number in range(5)]
+    assert len(waits) == 2, "inbox and journal, once"
+
+
+@pytest.mark.parametrize("fsync", ["always", "interval"])
+def test_a_disk_that_does_not_take_it_stops_the_actor(
+    directory: Directory, tmp_path: Path, fsync: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the disk refuses to keep is not kept: nothing leaves on the strength of it."""
+    probe = Probe()
+    loop = make(directory, tmp_path, probe, fsync=fsync, fsync_interval_ms=60_000)
+    exchange = loop.gate.gateway = Exchange(tmp_path / "probe")
+
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", refuse)
+    if fsync == "interval":
+        loop.journal._sync_once()
+        with pytest.raises(JournalError, match="Input/output error"):
+            loop._beat(loop.directory.now_ns())
+        return
+    probe.answer = (request(),)
+    loop.inject(gone(1))
+    assert exchange.sent == []
+    assert loop.page.state == ActorState.FAILED
+    assert loop.kill_switch.on
+
+
+def test_one_process_writes_a_folder(directory: Directory, tmp_path: Path) -> None:
+    """A second one is told who does; when the first is gone it may."""
+    loop = make(directory, tmp_path, Probe())
+    with pytest.raises(JournalLocked, match=rf"probe/lock: held by process {os.getpid()} \(probe"):
+        make(directory, tmp_path, Probe())
+    loop.close()
+    make(directory, tmp_path, Probe())
+
+
 def test_cancels_pass_the_kill_switch(directory: Directory, tmp_path: Path) -> None:
     """What lowers exposure is let out."""
     probe = Probe()
@@ -220,28 +301,16 @@ def test_a_component_that_raises_stops_the_actor_and_all_trading(
     assert kept[-1] == gone(1)
 
 
-def test_a_journal_that_cannot_be_written_stops_everything(
-    directory: Directory, tmp_path: Path
-) -> None:
-    """The disk is full: nothing of the step leaves, and the kill switch is on."""
-    probe = Probe()
-    loop = make(directory, tmp_path, probe)
-    exchange = loop.gate.gateway = Exchange(tmp_path / "probe")
-    assert loop._segment is not None
-    os.dup2(os.open("/dev/full", os.O_WRONLY), loop._segment._journal)
-    probe.answer = (request(),)
-    loop.inject(gone(1))
-    assert exchange.sent == []
-    assert loop.page.state == ActorState.FAILED
-    assert loop.kill_switch.on
-
-
 def test_a_successor_goes_on_where_it_was(directory: Directory, tmp_path: Path) -> None:
     """Snapshot and inputs give the count back; over many segments too."""
     probe = Probe()
     loop = make(directory, tmp_path, probe, segment_bytes=65_536, segments_kept=3)
     for number in range(1, 5000):
         loop.take(gone(number), None)
+    for _ in range(2):  # the reserve is made, and then what is old goes
+        loop._next_beat_ns = 0
+        loop.turn()
+    loop.close()
     assert len(segments(tmp_path / "probe")) == 3, "old segments went"
     successor = Probe()
     make(directory, tmp_path, successor, segment_bytes=65_536)
@@ -255,8 +324,21 @@ def test_a_record_that_its_inputs_do_not_give_is_corruption(
     probe = Probe()
     loop = make(directory, tmp_path, probe)
     loop.take(gone(1), None)
-    loop.append([b"\x95\xa7Started\x00\x01\x00\x07"], 1)
-    with pytest.raises(JournalError, match="record 1 is Started"):
+    loop.door.append([b"\x95\xa7Started\x00\x01\x00\x07"], 1)
+    loop.close()
+    with pytest.raises(JournalError, match="record 1 of 2 is Started"):
+        make(directory, tmp_path, Probe())
+
+
+def test_a_record_that_its_inputs_give_otherwise_is_corruption(
+    directory: Directory, tmp_path: Path
+) -> None:
+    """The same, of a record that others follow."""
+    loop = make(directory, tmp_path, Probe())
+    loop.door.append([b"\x95\xa7Started\x00\x01\x00\x07"], 1)
+    loop.take(gone(1), None)
+    loop.close()
+    with pytest.raises(JournalError, match=r"record 0 is Started.*the inputs give RiskLevel"):
         make(directory, tmp_path, Probe())
 
 
@@ -267,6 +349,7 @@ def test_what_was_decided_but_not_journalled_is_completed(
     probe = Probe()
     loop = make(directory, tmp_path, probe)
     loop.take(gone(1), None)
+    loop.close()
     path = segments(tmp_path / "probe")[0]
     with path.file("journal").open("r+b") as file:
         file.truncate(40)  # in the middle of the only record
@@ -280,8 +363,8 @@ def test_timers_fire_once_and_the_last_set_counts(directory: Directory, tmp_path
     probe = Probe()
     loop = make(directory, tmp_path, probe)
     now_ns = directory.now_ns()
-    loop.perform(SetTimer(1, 1, 0, 5, now_ns - 2))
-    loop.perform(SetTimer(1, 2, 0, 5, now_ns - 1))
+    loop.door.perform(SetTimer(1, 1, 0, 5, now_ns - 2))
+    loop.door.perform(SetTimer(1, 2, 0, 5, now_ns - 1))
     loop.turn()
     loop.turn()
     assert [m.key for m in probe.heard if isinstance(m, TimerFired)] == [5]

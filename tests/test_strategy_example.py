@@ -10,6 +10,7 @@ from engine.messages import (
     KillSwitch,
     OrderCommand,
     OrderState,
+    SetTimer,
     Started,
     decode,
 )
@@ -39,14 +40,20 @@ class Published:
         self.messages.append(message)
 
     def perform(self, effect: AnyMessage) -> None:
-        """See `engine.runtime.Outlet`; this strategy has none."""
-        raise AssertionError(effect)
+        """See `engine.runtime.Outlet`; the strategy has none, the guard its timer."""
+        assert isinstance(effect, SetTimer)
+        assert effect.sender == RISK
 
 
 def host(outlet: Published) -> Host:
     """The strategy and the guard in one actor, started, the venues elsewhere."""
     strategy = TakeCheapest(BOT, MARKET, BotConfig("cheap"), "docs")
-    made = Host([RiskGuard(RISK, MARKET, RiskConfig()), strategy], TOPOLOGY, Kept(), outlet)
+    made = Host(
+        [RiskGuard(RISK, MARKET, RiskConfig(position_max={"BTC": "1"})), strategy],
+        TOPOLOGY,
+        Kept(),
+        outlet,
+    )
     made.step(Started(0, 1, 0, 1), None, SECOND)
     return made
 

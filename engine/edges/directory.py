@@ -63,6 +63,7 @@ class Counter(IntEnum):
     UNACKNOWLEDGED = 23
     FEEDS_PLAYING = 24
     FEEDS_ENDED = 25
+    JOURNAL_FULL = 26
 
 
 class Stage(IntEnum):
@@ -122,6 +123,7 @@ class Directory:
         self._memory = _map(SHARED / f"co-{run}.directory", _DIRECTORY_BYTES, create)
         self._words = memoryview(self._memory).cast("q")
         if create:
+            self._memory[:] = bytes(_DIRECTORY_BYTES)  # a killed run of this name may have left one
             self._words[1] = time.time_ns() - monotonic_ns()
             self._words[0] = 1
 
@@ -222,6 +224,15 @@ class Directory:
         at = self._at(actor) + 3
         self._words[at] += 1
         return self._words[at]
+
+    def began_at(self, actor: str) -> int:
+        """The last epoch of the run's earlier life; 0 for a fresh run."""
+        return self._words[self._at(actor) + 4]
+
+    def resume(self, actor: str, epoch: int) -> None:
+        """A run that was stopped goes on: an actor's epochs go on above this one."""
+        at = self._at(actor)
+        self._words[at + 3] = self._words[at + 4] = epoch
 
     def remove(self) -> None:
         """Delete the run's directory and pages from shared memory."""

@@ -21,6 +21,7 @@ class Gate:
         self, directory: Directory, actor: str, epoch: int, page: Page, kill_switch: KillSwitchPage
     ) -> None:
         self.gateway: Gateway | None = None
+        self.journal_full = False
         self._directory = directory
         self._actor = actor
         self._epoch = epoch
@@ -44,6 +45,8 @@ class Gate:
     def _held(self, effect: OrderRequest, now_ns: int) -> Reason:
         if effect.raises_exposure and self._kill_switch.on:
             return Reason.KILLED
+        if effect.raises_exposure and self.journal_full:
+            return Reason.JOURNAL_FULL
         if effect.raises_exposure and now_ns > effect.expires_ns:
             return Reason.EXPIRED
         if self._directory.epoch(self._actor) not in (0, self._epoch):

@@ -1,37 +1,36 @@
 """What an actor keeps on disk: segments of a snapshot, the inputs since, and the durable outputs.
 
 A segment is three files `EPOCH-PART.{snapshot,inbox,journal}`. The snapshot is the actor's whole
-state when the segment began; the inbox is a preallocated memory-mapped file of every message since,
-with the time it was given; the journal holds the durable outputs, appended by `write()` before any
-of them leaves. Snapshot and inbox alone give the state and every output again, so the journal is
-evidence and index, and recovery compares the two. Both survive `kill -9`: the kernel has the pages.
+state when the segment began, the inbox every message since with the time it was given, the journal
+the durable outputs, each there before anything of its step leaves. Snapshot and inbox alone give
+the state and every output again, so the journal is evidence and index, and recovery compares the
+two. `engine/edges/segment.py` writes them, this file reads them; docs/journal.md says what survives.
 
-Records are framed the same way in both: length, CRC-32 of time and payload, time in ns, payload.
-The length is stored last, so a record that a crash cut short reads as the end.
+A file is zeros beyond its last record, or ends there. Bytes that are no record, with no whole record
+behind them, are a writer's last and unfinished one: the end. With one behind them they are damage,
+an error that names the place, and nothing is cut.
 """
 
-import mmap
-import os
 import struct
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
-_FRAME = struct.Struct("<IIq")
-_LENGTH = struct.Struct("<I")
-_HEADER = struct.Struct("<8sqq8x")
-SEGMENT_SPARE = 4096  # what an inbox needs beside its one largest record
-_INBOX_MAGIC = b"COINBOX1"
-_JOURNAL_MAGIC = b"COJRNL01"
-_SNAPSHOT_MAGIC = b"COSNAP01"
+from ext.framing import DAMAGED, MORE, find_next, scan
 
+HEADER = struct.Struct("<8sqq8x")
+MAGICS = {"inbox": b"COINBOX1", "journal": b"COJRNL01"}
+SNAPSHOT_HEADER = struct.Struct("<8sIQ")
+SNAPSHOT_MAGIC = b"COSNAP02"
+CHUNK = 1 << 20
+YEARS_NS = 10 * 366 * 86_400 * 1_000_000_000
+ANY_TIME = (1, 2**62)
 
-def _checksum(data: bytes, now_ns: int) -> int:
-    """CRC-32 of the payload, begun with both halves of the time folded together."""
-    return zlib.crc32(data, (now_ns ^ now_ns >> 32) & 0xFFFFFFFF)
+Kind = Literal["inbox", "journal"]
 
 
 class JournalError(RuntimeError):
@@ -40,6 +39,14 @@ class JournalError(RuntimeError):
 
 class JournalFull(JournalError):
     """An append failed: nothing of the step may leave."""
+
+
+class JournalDamaged(JournalError):
+    """Bytes in the middle of a file are no record; the file is as it was found."""
+
+
+class JournalLocked(JournalError):
+    """Another process writes this journal; the message names it."""
 
 
 class Pending(NamedTuple):
@@ -85,165 +92,142 @@ class SegmentPath(NamedTuple):
         return self.folder / f"{self.epoch:06d}-{self.part:06d}.{kind}"
 
 
-def segments(folder: Path) -> list[SegmentPath]:
-    """The segments of an actor's folder in order; those whose snapshot was completed."""
+def segments(folder: Path, kind: str = "snapshot") -> list[SegmentPath]:
+    """The segments of an actor's folder in order; those whose snapshot was completed.
+
+    With kind 'journal' also those of which only the journal is kept.
+    """
     found = []
-    for path in folder.glob("*-*.snapshot"):
+    for path in folder.glob(f"*-*.{kind}"):
         epoch, _, part = path.stem.partition("-")
         found.append(SegmentPath(folder, int(epoch), int(part)))
     return sorted(found)
 
 
-class Segment:
-    """The segment being written. Implements `engine.runtime.Recorder`."""
+def prune(folder: Path, kept: int, journals_kept: int) -> int:
+    """Delete all but the last `kept` segments of a folder; how many went.
 
-    def __init__(self, folder: Path, start: SegmentStart, size: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path = SegmentPath(folder, start.epoch, start.part)
-        self.size = size
-        header = (start.epoch, start.part)
-        try:
-            self._memory = self._allocate(self.path.file("inbox"), size)
-            self._journal = os.open(
-                self.path.file("journal"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            )
-            os.write(self._journal, _HEADER.pack(_JOURNAL_MAGIC, *header))
-            self._write_snapshot(start)
-        except OSError as error:
-            raise JournalFull(f"cannot begin segment {self.path.file('*')}: {error}") from error
-        _HEADER.pack_into(self._memory, 0, _INBOX_MAGIC, *header)
-        self.inbox_bytes = _HEADER.size
-        self.journal_bytes = _HEADER.size
-        self.records = 0
-
-    @staticmethod
-    def _allocate(path: Path, size: int) -> mmap.mmap:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC)
-        try:
-            os.posix_fallocate(descriptor, 0, size)  # a full disk says so here, not by SIGBUS later
-            # Every page is there from the start: no fault in the middle of a step.
-            return mmap.mmap(descriptor, size, mmap.MAP_SHARED | mmap.MAP_POPULATE)
-        finally:
-            os.close(descriptor)
-
-    def _write_snapshot(self, start: SegmentStart) -> None:
-        """Last of the three files, by rename: a segment exists when its snapshot does."""
-        body = msgspec.msgpack.encode(start)
-        temporary = self.path.file("temporary")
-        temporary.write_bytes(_SNAPSHOT_MAGIC + struct.pack("<I", zlib.crc32(body)) + body)
-        temporary.rename(self.path.file("snapshot"))
-
-    def room_for(self, data: bytes) -> bool:
-        """Whether the inbox can take one more record."""
-        return self.inbox_bytes + _FRAME.size + len(data) + 4 <= self.size
-
-    def record(self, raw: bytes, now_ns: int) -> None:
-        """Keep one input; raises JournalFull when the segment should have been rotated before."""
-        at = self.inbox_bytes
-        begin = at + _FRAME.size
-        end = begin + len(raw)
-        if end + 4 > self.size:
-            raise JournalFull(f"{self.path.file('inbox')} is full at {at} bytes")
-        memory = self._memory
-        memory[begin:end] = raw
-        # The file is zeros beyond: until the length stands, a reader sees the end here.
-        _FRAME.pack_into(memory, at, 0, _checksum(raw, now_ns), now_ns)
-        _LENGTH.pack_into(memory, at, len(raw))
-        self.inbox_bytes = end
-
-    def append(self, records: list[bytes], now_ns: int) -> None:
-        """Keep the durable outputs of one step with one `write()`; raises JournalFull."""
-        parts = []
-        for data in records:
-            parts.append(_FRAME.pack(len(data), _checksum(data, now_ns), now_ns))
-            parts.append(data)
-        blob = b"".join(parts)
-        try:
-            written = os.write(self._journal, blob)
-        except OSError as error:
-            raise JournalFull(f"{self.path.file('journal')}: {error}") from error
-        self.journal_bytes += written
-        if written != len(blob):
-            raise JournalFull(f"{self.path.file('journal')}: only {written} of {len(blob)} bytes")
-        self.records += len(records)
-
-    def close(self) -> None:
-        """Give back the memory and the file; the segment stays readable."""
-        self._memory.flush()
-        self._memory.close()
-        os.close(self._journal)
-
-
-def prune(folder: Path, kept: int) -> int:
-    """Delete all but the last `kept` segments of a folder; how many went."""
-    old = segments(folder)[:-kept] if kept else []
+    Of `journals_kept` more the journal alone stays: what a store may still read, or be rebuilt from.
+    """
+    old = segments(folder)[:-kept]
     for path in old:
-        for kind in ("snapshot", "inbox", "journal"):
+        for kind in ("snapshot", "inbox"):
             path.file(kind).unlink(missing_ok=True)
+    for path in segments(folder, "journal")[: -kept - journals_kept]:
+        path.file("journal").unlink(missing_ok=True)
     return len(old)
+
+
+def encode_snapshot(start: SegmentStart) -> bytes:
+    """A segment's begin as its file holds it; whatever stands behind it there counts for nothing."""
+    body = msgspec.msgpack.encode(start)
+    return SNAPSHOT_HEADER.pack(SNAPSHOT_MAGIC, zlib.crc32(body), len(body)) + body
 
 
 def read_snapshot(path: SegmentPath) -> SegmentStart:
     """A segment's begin; raises JournalError when its bytes do not verify."""
-    data = path.file("snapshot").read_bytes()
-    body = data[12:]
-    if data[:8] != _SNAPSHOT_MAGIC or struct.unpack_from("<I", data, 8)[0] != zlib.crc32(body):
-        raise JournalError(f"{path.file('snapshot')}: not a whole snapshot")
-    return msgspec.msgpack.decode(body, type=SegmentStart)
+    file = path.file("snapshot")
+    with file.open("rb") as opened:
+        header = opened.read(SNAPSHOT_HEADER.size)
+        if len(header) == SNAPSHOT_HEADER.size:
+            magic, checksum, length = SNAPSHOT_HEADER.unpack(header)
+            if magic == SNAPSHOT_MAGIC and length <= file.stat().st_size:
+                body = opened.read(length)
+                if len(body) == length and zlib.crc32(body) == checksum:
+                    return msgspec.msgpack.decode(body, type=SegmentStart)
+    raise JournalError(
+        f"{file}: not a whole snapshot. Nothing was changed. Put the file back from a copy, or begin "
+        "a fresh run: what is open and held is then taken from the venues"
+    )
+
+
+class Extent(NamedTuple):
+    """How far a file's records go: their count, the byte behind the last, and what follows.
+
+    `damaged_at` is where bytes stand that are no record although a whole one follows (-1: nowhere),
+    `torn` whether an unfinished one stands at the end.
+    """
+
+    records: int
+    end: int
+    torn: bool
+    damaged_at: int
+    next_at: int
+
+
+def read_whole(path: SegmentPath, kind: Kind) -> tuple[list[Record], Extent]:
+    """All records of a file up to its end or to the first damage, and which of the two it was."""
+    file = path.file(kind)
+    data = file.read_bytes()
+    if data[:8] != MAGICS[kind]:
+        if not any(data):  # its writer was killed before it wrote anything
+            return [], Extent(0, HEADER.size, False, -1, -1)
+        raise JournalDamaged(f"{file}: not {'an inbox' if kind == 'inbox' else 'a journal'}")
+    found, at, why = scan(data, HEADER.size, sys.maxsize)
+    times = (found[0][0] - YEARS_NS, found[0][0] + YEARS_NS) if found else ANY_TIME
+    following = find_next(data, at, *times)
+    damaged_at = at if following >= 0 else -1
+    torn = why == DAMAGED or any(data[at:])
+    records = [Record(now_ns, payload) for now_ns, payload in found]
+    return records, Extent(len(records), at, torn, damaged_at, following)
+
+
+def read_or_raise(path: SegmentPath, kind: Kind) -> tuple[list[Record], Extent]:
+    """All records of a file and how far they go; raises JournalDamaged before damage."""
+    records, extent = read_whole(path, kind)
+    if extent.damaged_at >= 0:
+        raise JournalDamaged(damage(path, kind, extent))
+    return records, extent
+
+
+def damage(path: SegmentPath, kind: Kind, extent: Extent) -> str:
+    """What is wrong in the middle of a file, and what to do."""
+    return (
+        f"{path.file(kind)}: record {extent.records} at byte {extent.damaged_at} is damaged, and whole "
+        f"records follow from byte {extent.next_at} on, so it was changed after it was written. "
+        "Nothing was changed or cut. Put the file back from a copy, or begin a fresh run: what is open "
+        "and held is then taken from the venues. `orchestrator journal verify` looks at all files"
+    )
 
 
 def read_inbox(path: SegmentPath) -> Iterator[Record]:
-    """The inputs of a segment in order; stops at the end or at a torn record."""
-    return iter(read_inbox_from(path, 0)[0])
-
-
-def read_inbox_from(path: SegmentPath, offset: int) -> tuple[list[Record], int]:
-    """The inputs from a place on (0 is the begin), and the place to go on from later.
-
-    Works while the segment is being written: a record counts once its length is there.
-    """
-    with path.file("inbox").open("rb") as file:
-        if file.read(8) != _INBOX_MAGIC:
-            return [], 0
-        at = max(offset, _HEADER.size)
-        found: list[Record] = []
-        file.seek(at)
-        while (record := _read_record(file)) is not None:
-            found.append(record)
-            at += _FRAME.size + len(record.data)
-        return found, at
-
-
-def _read_record(file: BinaryIO) -> Record | None:
-    frame = file.read(_FRAME.size)
-    if len(frame) < _FRAME.size:
-        return None
-    length, checksum, now_ns = _FRAME.unpack(frame)
-    data = file.read(length)
-    if length == 0 or len(data) != length or _checksum(data, now_ns) != checksum:
-        return None
-    return Record(now_ns, data)
+    """The inputs of a segment in order; stops at a torn end, raises JournalDamaged before damage."""
+    return iter(read_or_raise(path, "inbox")[0])
 
 
 def read_journal(path: SegmentPath) -> Iterator[Record]:
-    """The durable outputs of a segment in order; stops at the end or at a torn record."""
-    with path.file("journal").open("rb") as file:
-        if file.read(_HEADER.size)[:8] != _JOURNAL_MAGIC:
-            raise JournalError(f"{path.file('journal')}: not a journal")
-        while (record := _read_record(file)) is not None:
-            yield record
+    """The durable outputs of a segment in order; as `read_inbox`."""
+    return iter(read_or_raise(path, "journal")[0])
 
 
-def journal_end(path: SegmentPath) -> int:
-    """Where the last whole record of a journal ends, in bytes."""
-    return _HEADER.size + sum(_FRAME.size + len(record.data) for record in read_journal(path))
+def read_inbox_from(path: SegmentPath, offset: int) -> tuple[list[Record], int]:
+    """The inputs from a place on (0 is the begin), and the place to go on from later."""
+    return read_from(path, "inbox", offset)
 
 
-def complete_journal(path: SegmentPath, records: list[Record]) -> None:
-    """Cut a torn tail off a journal and append what was decided but not yet written."""
-    with path.file("journal").open("r+b") as file:
-        file.truncate(journal_end(path))
-        file.seek(0, os.SEEK_END)
-        for now_ns, data in records:
-            checksum = _checksum(data, now_ns)
-            file.write(_FRAME.pack(len(data), checksum, now_ns) + data)
+def read_from(
+    path: SegmentPath, kind: Kind, offset: int, count: int = sys.maxsize
+) -> tuple[list[Record], int]:
+    """At most `count` records of a file from a place on, and the place to go on from later.
+
+    Works while the segment is being written: a record counts once its length is there.
+    """
+    with path.file(kind).open("rb") as file:
+        if file.read(8) != MAGICS[kind]:
+            return [], 0
+        at = max(offset, HEADER.size)
+        found: list[Record] = []
+        chunk = CHUNK
+        while len(found) < count:
+            file.seek(at)
+            data = file.read(chunk)
+            records, end, why = scan(data, 0, count - len(found))
+            found += [Record(now_ns, payload) for now_ns, payload in records]
+            at += end
+            if why == MORE:
+                break
+            if not end:
+                if why != DAMAGED or len(data) < chunk:
+                    break
+                chunk *= 2  # a record longer than what was read looks cut
+        return found, at

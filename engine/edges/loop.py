@@ -10,6 +10,7 @@ actor stops stays unacknowledged with its sender.
 """
 
 import asyncio
+import contextlib
 import gc
 import os
 import resource
@@ -22,9 +23,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.component import Component
+from engine.edges.actor_journal import ActorJournal
 from engine.edges.directory import ActorState, Counter, Directory, KillSwitchPage, Stage
+from engine.edges.door import Door
 from engine.edges.gate import Gate, refused_request
-from engine.edges.journal import SEGMENT_SPARE, JournalError, Segment, SegmentStart, prune
+from engine.edges.journal import JournalError, SegmentStart
 from engine.edges.recovery import recover
 from engine.engine_config import EngineConfig
 from engine.messages import (
@@ -34,13 +37,12 @@ from engine.messages import (
     MessageError,
     OrderRequest,
     Reason,
-    SetTimer,
     Started,
     decode,
     encode,
 )
 from engine.routes import CONFLATED, Topology
-from engine.runtime import ComponentFailed, Host, OutboxFull, Target, Timers
+from engine.runtime import ComponentFailed, Host, OutboxFull, Timers
 from ext.page import Page
 
 if TYPE_CHECKING:  # solo runs without the library behind it
@@ -72,18 +74,18 @@ class ActorLoop:
         self.kill_switch = kill_switch
         self.bus = bus
         self.gate = Gate(directory, self.actor, epoch, page, kill_switch)
-        self.host = Host(components, topology, self, self)
         self.stopping = threading.Event()
         self.draining = False
         self.error = ""
         self._settings = settings
         self._folder = folder
-        self._timers = Timers()
         self._own: deque[AnyMessage] = deque()
         self._high: dict[int, int] = {}
         self._shell_sequence = 0
-        self._segment: Segment | None = None
-        self._part = 0
+        self.journal = ActorJournal(folder, settings)
+        self._timers = Timers()
+        self.door = Door(self.journal, self.gate, bus, page, self._timers, self.refuse)
+        self.host = Host(components, topology, self.door, self.door)
         self._kill_seen = False
         self._drain_seen = False
         self._beat_every_ns = settings.heartbeat_ms * 1_000_000 // 2
@@ -99,8 +101,11 @@ class ActorLoop:
     def restore(self) -> None:
         """Snapshot and inputs -> state; begins this epoch's first segment. Raises JournalError."""
         self.page.state = ActorState.RECOVERING
+        self.journal.lock(f"process {os.getpid()} ({self.actor} of {self.directory.run})")
         recovered, pending = recover(self._folder, self.host), []
+        resumed = False
         if recovered is not None:
+            resumed = recovered.epoch <= self.directory.began_at(self.actor)
             self._high = recovered.high
             self._shell_sequence = recovered.shell_sequence
             self.restored_inputs = recovered.inputs
@@ -112,7 +117,8 @@ class ActorLoop:
             self.bus.market_first = any(c.kind == "risk" for c in self.host.components)
             self.bus.restore(pending)
         self._begin_segment()
-        self._own.append(Started(0, self.next_shell_sequence(), 0, self.epoch))
+        self._look_after_journal()
+        self._own.append(Started(0, self.next_shell_sequence(), 0, self.epoch, resumed))
         self._kill_seen = self.kill_switch.on
         self._own.append(KillSwitch(0, self.next_shell_sequence(), 0, self._kill_seen))
 
@@ -199,9 +205,7 @@ class ActorLoop:
         """The last segment is closed; what is unacknowledged stays with whom it belongs."""
         if self.page.state != ActorState.FAILED:
             self.page.state = ActorState.STOPPED
-        if self._segment is not None:
-            self._segment.close()
-            self._segment = None
+        self.journal.close()
         if self.bus is not None:
             self.bus.close()
 
@@ -209,11 +213,11 @@ class ActorLoop:
         """A defect or a dead disk: stop trading everywhere and say why."""
         self.kill_switch.turn(True)
         self.error = f"{type(error).__name__}: {error}"
-        (self._folder / "failure.txt").write_text(
-            self.error + "\n" + "".join(traceback.format_exception(error))
-        )
         self.page.state = ActorState.FAILED
         self.stopping.set()
+        words = self.error + "\n" + "".join(traceback.format_exception(error))
+        with contextlib.suppress(OSError):  # the page says FAILED, whatever the disk says
+            (self._folder / "failure.txt").write_text(words)
 
     # --- one turn -------------------------------------------------------------------------------
 
@@ -251,8 +255,9 @@ class ActorLoop:
                     continue
                 self._high[sender] = message.sequence
             self.take(message, raw)
-            if self.bus is not None:
+            if self.bus is not None and not self.door.holds:
                 self.bus.flush()  # what it caused need not wait for the rest of the mail
+        self.door.let_go(bool(senders))
         for sender in senders:
             page.acknowledge(sender, self._high[sender])
 
@@ -266,12 +271,14 @@ class ActorLoop:
             return False
         while self._own:
             self.take(self._own.popleft(), None)
+            if not self._own:
+                self.door.let_go()  # of which a refusal may come back
         return True
 
     def take(self, message: AnyMessage, raw: bytes | None) -> None:
         """One message through the step, timed."""
         data = encode(message) if raw is None else raw
-        if self._segment is None or not self._segment.room_for(data):
+        if not self.journal.room_for(len(data)):
             self._begin_segment(need=len(data))
         page = self.page
         now_ns = self.directory.now_ns()
@@ -288,40 +295,16 @@ class ActorLoop:
         """A frame from this actor's own sockets: one step and out, on the loop's thread."""
         try:
             self.take(message, None)
+            self.door.let_go()
             self._take_own()
             if self.bus is not None:
                 self.bus.flush()
         except (ComponentFailed, JournalError, OutboxFull) as error:
             self.fail(error)
 
-    # --- what the host is given: recorder and outlet ----------------------------------------------
-
-    def record(self, raw: bytes, now_ns: int) -> None:
-        """See `engine.runtime.Recorder`."""
-        assert self._segment is not None
-        self._segment.record(raw, now_ns)
-
-    def append(self, records: list[bytes], now_ns: int) -> None:
-        """See `engine.runtime.Recorder`."""
-        assert self._segment is not None
-        self._segment.append(records, now_ns)
-        self.page.add(Counter.JOURNAL_RECORDS, len(records))
-
-    def publish(self, message: AnyMessage, encoded: bytes, targets: tuple[Target, ...]) -> None:
-        """See `engine.runtime.Outlet`."""
-        if self.bus is not None:
-            self.bus.publish(message, encoded, targets)
-
-    def perform(self, effect: AnyMessage) -> None:
-        """See `engine.runtime.Outlet`; an order passes the last gate here."""
-        if isinstance(effect, SetTimer):
-            self._timers.set(effect)
-        elif isinstance(effect, OrderRequest):
-            reason = self.gate.pass_order(effect)
-            if reason is not Reason.NONE:
-                self._own.append(refused_request(effect, reason, self.next_shell_sequence()))
-        elif self.gate.gateway is not None:
-            self.gate.gateway.perform(effect)
+    def refuse(self, effect: OrderRequest, reason: Reason) -> None:
+        """A request was not let out: its venue hears why."""
+        self._own.append(refused_request(effect, reason, self.next_shell_sequence()))
 
     # --- upkeep ---------------------------------------------------------------------------------
 
@@ -332,30 +315,42 @@ class ActorLoop:
 
     def _begin_segment(self, need: int = 0) -> None:
         """Snapshot, fresh inbox (`need` bytes at least) and journal; old ones beyond the limit go."""
-        if self._segment is not None:
-            self._segment.close()
         pending = [] if self.bus is None else self.bus.pending()
-        self._segment = Segment(
-            self._folder,
-            SegmentStart(
-                self.epoch,
-                self._part,
-                self.host.snapshot(),
-                dict(self._high),
-                pending,
-                self._shell_sequence,
-            ),
-            max(self._settings.segment_bytes, need + SEGMENT_SPARE),
+        start = SegmentStart(
+            self.epoch,
+            self.journal.part,
+            self.host.snapshot(),
+            dict(self._high),
+            pending,
+            self._shell_sequence,
         )
-        self._part += 1
+        self.journal.begin(start, need)
         self.page.add(Counter.SEGMENTS, 1)
-        prune(self._folder, self._settings.segments_kept)
+        if self.journal.full:
+            self._stop_exposure()
+
+    def _look_after_journal(self) -> None:
+        """Make the next segment's room, or hear that the disk has it again."""
+        self.journal.upkeep()
+        if self.journal.full:
+            self._stop_exposure()
+        elif self.gate.journal_full:
+            self.gate.journal_full = False
+            self.page.put(Counter.JOURNAL_FULL, 0)
+
+    def _stop_exposure(self) -> None:
+        """The disk is full: from here on only what lowers exposure leaves, kept in the reserve."""
+        if not self.gate.journal_full:
+            self.gate.journal_full = True
+            self.page.put(Counter.JOURNAL_FULL, 1)
+            self.kill_switch.turn(True)
 
     def _beat(self, now_ns: int) -> None:
         """Heartbeat, kill switch, drain, open work, process figures; the collector when idle."""
         page = self.page
         page.heartbeat_ns = time.monotonic_ns()
         self._next_beat_ns = now_ns + self._beat_every_ns
+        self._look_after_journal()
         self.kill_switch.verify()
         if self.kill_switch.on != self._kill_seen:
             self._kill_seen = self.kill_switch.on
@@ -367,9 +362,9 @@ class ActorLoop:
         page.put(Counter.OPEN_WORK, sum(c.open_work() for c in self.host.components))
         if self.bus is not None:
             page.put(Counter.UNACKNOWLEDGED, len(self.bus.pending()))
-        if self._segment is not None:
-            page.put(Counter.INBOX_BYTES, self._segment.inbox_bytes)
-            page.put(Counter.JOURNAL_BYTES, self._segment.journal_bytes)
+        if self.journal.segment is not None:
+            page.put(Counter.INBOX_BYTES, self.journal.segment.inbox_bytes)
+            page.put(Counter.JOURNAL_BYTES, self.journal.segment.journal_bytes)
         usage = resource.getrusage(resource.RUSAGE_SELF)
         page.put(Counter.CPU_NS, time.process_time_ns())
         page.put(Counter.THREAD_CPU_NS, time.thread_time_ns())

@@ -13,12 +13,12 @@ from engine.edges.journal import (
     Pending,
     Record,
     SegmentPath,
-    complete_journal,
     read_inbox,
     read_journal,
     read_snapshot,
     segments,
 )
+from engine.edges.segment import complete_journal
 from engine.messages import AnyMessage, decode, encode
 from engine.routes import CONFLATED, DURABLE, EFFECTS
 from engine.runtime import Host
@@ -71,8 +71,16 @@ def compare(path: SegmentPath, outputs: list[tuple[AnyMessage, int]]) -> list[Re
     expected = [Record(at, encode(output)) for output, at in outputs if type(output) in DURABLE]
     written = list(read_journal(path))
     for number, record in enumerate(written):
-        if number >= len(expected) or expected[number] != record:
-            given = decode(expected[number].data) if number < len(expected) else "nothing"
+        if number >= len(expected):
+            raise JournalError(
+                f"{path.file('journal')}: record {number} of {len(written)} is "
+                f"{decode(record.data)}, but the inputs end before it: the machine went down with "
+                "inputs that the disk did not have yet (engine.fsync = 'always' prevents it). "
+                "Nothing was changed. Begin a fresh run: what is open and held is then taken from "
+                "the venues"
+            )
+        if expected[number] != record:
+            given = decode(expected[number].data)
             raise JournalError(
                 f"{path.file('journal')}: record {number} is {decode(record.data)}, "
                 f"but the inputs give {given}"

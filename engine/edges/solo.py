@@ -17,8 +17,9 @@ from pathlib import Path
 import msgspec
 import uvloop
 
+from engine.api_config import ApiConfig
 from engine.assembly import SOLO_ACTOR, build_all, solo_topology
-from engine.config import ApiConfig, Config, instruments_of
+from engine.config import Config, instruments_of
 from engine.edges.comparison import Comparison, compare_accounts
 from engine.edges.directory import Counter, Directory, KillSwitchPage, create_page
 from engine.edges.exchange_process import ExchangeProcess
@@ -26,11 +27,12 @@ from engine.edges.feeds import open_feeds
 from engine.edges.loop import ActorLoop, tune_process
 from engine.edges.runs import (
     CurrentRun,
+    OpenedRun,
     current_path,
     kill_switch_path,
-    new_run,
     write_current,
 )
+from engine.edges.store_process import StoreProcess
 from engine.ledger import Ledger
 from engine.monitor import Monitor
 from engine.venue import Venue, VenueState
@@ -43,12 +45,14 @@ ServeApi = Callable[[ActorLoop, Monitor, ApiConfig, str, Path, str], Awaitable[N
 class SoloRun:
     """One run in this process."""
 
-    def __init__(self, config: Config, text: str) -> None:
+    def __init__(self, config: Config, text: str, resume: bool = False) -> None:
         self.config = config
-        self.run, self.folder = new_run(config, text)
         self.topology = solo_topology(config)
+        self.opened = OpenedRun(config, text, self.topology.actors, resume)
+        self.run, self.folder = self.opened.run, self.opened.folder
         self.directory = Directory(self.run, self.topology.actors, create=True)
         actor = self.topology.actors[0]
+        self.directory.resume(actor, self.opened.epochs.get(actor, 0))
         epoch = self.directory.claim(actor)
         page, _ = create_page(self.run, actor, epoch)
         instruments = instruments_of(config)
@@ -143,18 +147,30 @@ class SoloRun:
             self.exchange.stop()
         self.directory.remove()
         current_path(self.config.state_dir).unlink(missing_ok=True)
+        self.opened.close()
 
 
-def run_solo(config: Config, text: str, seconds: float | None, serve_api: ServeApi) -> int:
+def run_solo(
+    config: Config, text: str, seconds: float | None, serve_api: ServeApi, resume: bool = False
+) -> int:
     """Run in this process; prints how it ended. 0 when everything added up."""
     tune_process()
-    solo = SoloRun(config, text)
+    solo = SoloRun(config, text, resume)
     try:
         if any(venue.kind == "simulated" for venue in config.venues):
             solo.exchange = ExchangeProcess(solo.folder / "config.toml")
             solo.exchange.wait_ready()
         solo.name_it()
-        quiet = uvloop.run(solo.serve(seconds, solo.name_it, serve_api))
+        store = StoreProcess(config, solo.folder)
+
+        def tick() -> None:
+            solo.name_it()
+            store.watch()
+
+        try:
+            quiet = uvloop.run(solo.serve(seconds, tick, serve_api))
+        finally:
+            store.stop()
         comparison = None
         if solo.exchange is not None:
             comparison = compare_accounts(config, solo.exchange.url, solo.ledger)

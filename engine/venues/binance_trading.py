@@ -40,6 +40,7 @@ from engine.venues.trading import (
     StreamReady,
     Unsupported,
     UsageSeen,
+    lifted,
 )
 
 SECOND_NS: Final = 1_000_000_000
@@ -48,7 +49,7 @@ DAY_MS: Final = 86_400_000
 WINDOW_MAX_MS: Final = 60_000
 OVERLAP_MS: Final = 10_000  # trades are asked for from so much earlier on: clocks and books lag
 ROWS_MAX: Final = 1_000
-ASK_AGAIN_NS: Final = 5 * SECOND_NS
+ASK_AGAIN_NS: Final = 2 * SECOND_NS
 SUBSCRIBE: Final = "user-data"
 WEIGHT, TEN_S, DAY = "weight", "orders-10s", "orders-day"
 USAGE: Final = {
@@ -56,6 +57,11 @@ USAGE: Final = {
     "x-mbx-order-count-10s": TEN_S,
     "x-mbx-order-count-1d": DAY,
 }
+BUDGETS: Final = (
+    Budget(WEIGHT, 6_000, MINUTE_NS),
+    Budget(TEN_S, 100, 10 * SECOND_NS, per_host=False),
+    Budget(DAY, 200_000, DAY_MS * MS, per_host=False),
+)
 ROWS: Final = {
     ("REQUEST_WEIGHT", "MINUTE", 1): WEIGHT,
     ("ORDERS", "SECOND", 10): TEN_S,
@@ -86,15 +92,10 @@ _FRAME = msgspec.json.Decoder(words.StreamFrame)
 
 
 class BinanceTrading:
-    """See the module and `engine.venues.trading.Trading`."""
+    """See the module and `engine.venues.trading.Trading`. One not `limited` is for our own exchange."""
 
     ids = IdRules(
         ALPHABET, 36, "rest-api/trading-endpoints: newClientOrderId, ^[\\.A-Z\\:/a-z0-9_-]{1,36}$"
-    )
-    budgets = (
-        Budget(WEIGHT, 6_000, MINUTE_NS),
-        Budget(TEN_S, 100, 10 * SECOND_NS, per_host=False),
-        Budget(DAY, 200_000, DAY_MS * MS, per_host=False),
     )
     has_deadline = True
     fills_numbered = False
@@ -107,7 +108,9 @@ class BinanceTrading:
         instruments: Sequence[Instrument],
         natives: Mapping[int, str],
         decimals: Mapping[str, int],
+        limited: bool = True,
     ) -> None:
+        self.budgets = BUDGETS if limited else lifted(BUDGETS)
         self._ours = Holdings(instruments, natives, decimals)
         self._state = _State()
         account = self._account = BinanceAccount(self._ours)
@@ -311,10 +314,15 @@ class BinanceTrading:
                 if frame.event.e == "eventStreamTerminated":
                     self._state = _State(max(1, self._state.asked_ns))
                     return [StreamGap()]
-                return self._account.event(frame.event)
+                return [*self._ready(), *self._account.event(frame.event)]
             return self._told(frame)
         except (*UNREADABLE, KeyError) as error:
             raise Malformed(str(error)) from error
+
+    def _ready(self) -> list[PrivateNews]:
+        """The subscription is there: it says so, or speaks."""
+        was, self._state.ready = self._state.ready, True
+        return [] if was else [StreamReady()]
 
     def _told(self, frame: words.StreamFrame) -> list[PrivateNews]:
         """An answer: to what subscribes, or to an order's request, whose id it bears."""
@@ -323,8 +331,7 @@ class BinanceTrading:
             return self._changed(name, frame)
         refusal = frame.error
         if frame.status == OK or (refusal is not None and "already" in refusal.msg):
-            self._state = _State(self._state.asked_ns, True)
-            return [StreamReady()]
+            return self._ready()
         return [words.failure(frame.status, refusal, "", CallKind.STREAM)]
 
     def _changed(self, name: str, frame: words.StreamFrame) -> list[PrivateNews]:

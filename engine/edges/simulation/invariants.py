@@ -8,16 +8,19 @@ from collections.abc import Callable, Iterable, Mapping
 
 from engine.config import ENGINE_ACCOUNT, Config
 from engine.edges.simulation.coverage import Coverage
+from engine.edges.simulation.exposure import Broken, Exposure
 from engine.exchange.exchange import Exchange
-from engine.exchange.orders import Refused, Status
+from engine.exchange.orders import Status
 from engine.instruments import Instruments
 from engine.messages import (
     AnyMessage,
     BalanceUpdate,
+    CancelAll,
     CancelCommand,
     CancelIntent,
     Fill,
     GroupIntent,
+    LimitChanged,
     OrderCommand,
     OrderEvent,
     OrderIntent,
@@ -27,7 +30,6 @@ from engine.messages import (
     RiskLevel,
 )
 from engine.orders.lifecycle import FINAL
-from engine.units import INT64_MAX, parse_limit
 
 BY_HAND = "hand-"  # client ids of orders that somebody placed beside the engine
 Moment = tuple[int, str, AnyMessage | str]
@@ -37,14 +39,6 @@ ENDS = {
     Status.EXPIRED: OrderState.EXPIRED,
     Status.REJECTED: OrderState.REJECTED,
 }
-
-
-class Broken(Exception):
-    """An invariant does not hold: its name, and what was seen."""
-
-    def __init__(self, invariant: str, seen: str) -> None:
-        super().__init__(f"{invariant}: {seen}")
-        self.invariant = invariant
 
 
 class Invariants:
@@ -61,27 +55,15 @@ class Invariants:
         self.fills: dict[tuple[int, str], Fill] = {}
         self.created: dict[str, OrderIntent] = {}  # those whose request left
         self.swept = False  # somebody cancelled everything: no cancel needs a wish of its own
-        self._instruments = instruments
         self._exchanges = exchanges
         self._said: dict[tuple[int, int], bytes] = {}
         self._intents: dict[str, OrderIntent] = {}
         self._commands: dict[str, OrderCommand] = {}
         self._events: dict[str, OrderEvent] = {}
         self._balances: dict[tuple[int, str], int] = {}
-        self._live: dict[str, OrderIntent] = {}
         self._cancels: set[str] = set()
         self._level = Risk.NORMAL
-        self._positions: dict[str, int] = {}
-        self._counted: dict[int, int] = {}
-        self._open_max = config.risk.orders_open_max
-        self._notional_max = {
-            i.id: parse_limit(config.risk.order_notional_max, instruments.decimals(i.quote))
-            for i in instruments
-        }
-        self._position_max = {
-            base: parse_limit(limit, instruments.decimals(base))
-            for base, limit in config.risk.position_max.items()
-        }
+        self._exposure = Exposure(config, instruments, exchanges)
         self._takers: dict[type, Callable[..., None]] = {
             OrderIntent: self._intended,
             GroupIntent: self._grouped,
@@ -91,6 +73,8 @@ class Invariants:
             RiskLevel: self._levelled,
             CancelIntent: self._cancelled,
             CancelCommand: self._cancelled,
+            CancelAll: self._all_cancelled,
+            LimitChanged: self._exposure.changed,
             BalanceUpdate: self._updated,
         }
 
@@ -118,9 +102,12 @@ class Invariants:
             self._intended(leg)
 
     def _commanded(self, command: OrderCommand) -> None:
-        self._commands[command.intent.client_order_id] = command
-        if self._level >= Risk.HALT and not command.intent.flattening:
+        intent = command.intent
+        self._commands[intent.client_order_id] = command
+        self._intents.setdefault(intent.client_order_id, intent)  # the guard's own, that flatten
+        if self._level >= Risk.HALT and not (intent.flattening and command.reduces):
             raise Broken("nothing opens at Halt", f"{command} at {self._level.name}")
+        self._exposure.takes_on(command)
 
     def _levelled(self, level: RiskLevel) -> None:
         self._level = level.level
@@ -132,8 +119,11 @@ class Invariants:
     def _moved(self, event: OrderEvent) -> None:
         name = event.client_order_id
         self._events[name] = event
-        if event.state in FINAL and self._known(event.venue, name) is None:
-            self._live.pop(name, None)  # it never came there; should it come later, it is counted
+        if event.state in FINAL:
+            self._exposure.ended(event)
+
+    def _all_cancelled(self, cancel: CancelAll) -> None:
+        self.swept = True
 
     def _filled(self, fill: Fill) -> None:
         key = fill.venue, fill.trade_id
@@ -161,62 +151,12 @@ class Invariants:
             raise Broken("intent before effect", f"{request}")
         if name in self.created:
             raise Broken("no id is sent twice", f"{request}")
-        self.created[name] = self._live[name] = intent
-        self._hold(intent, self._commands[name])
+        self.created[name] = intent
 
     def _took_back(self, request: OrderRequest) -> None:
         """A cancel has somebody who wanted it: a bot, the guard, or whoever stopped everything."""
         if request.client_order_id not in self._cancels and not self.swept:
             raise Broken("intent before effect", f"{request}")
-
-    # --- limits ---------------------------------------------------------------------------------------
-
-    def _known(self, venue: int, name: str) -> tuple[bool, int] | None:
-        """Whether the exchange has an order open, and how much of it is filled; None: it has none."""
-        try:
-            order = self._exchanges[venue].by_client_id(ENGINE_ACCOUNT, name)
-        except Refused:
-            return None
-        return order.open, order.filled
-
-    def _hold(self, intent: OrderIntent, command: OrderCommand) -> None:
-        """No limit is exceeded by what is held and what may still come of all that left."""
-        if command.reduces:
-            return
-        instrument = self._instruments[intent.instrument]
-        notional = instrument.notional(intent.ticks, intent.lots)
-        if notional > self._notional_max[instrument.id]:
-            raise Broken("order limit", f"{intent} is worth {notional} units")
-        self._count_fills()
-        base, side = instrument.base, intent.side
-        worst = side * self._positions.get(base, 0) + self._in_flight(base, side)
-        limit = self._position_max.get(base, INT64_MAX)
-        if worst > limit:
-            raise Broken("position limit", f"{worst} of {base} after {intent}, at most {limit}")
-        if len(self._live) > self._open_max:
-            raise Broken("open orders", f"{len(self._live)} after {intent}")
-
-    def _in_flight(self, base: str, side: int) -> int:
-        """Base units that may still be filled on a side; orders that are final are forgotten."""
-        units = 0
-        for name, intent in list(self._live.items()):
-            known = self._known(intent.venue, name)
-            if known is not None and not known[0]:
-                del self._live[name]
-                continue
-            instrument = self._instruments[intent.instrument]
-            if instrument.base == base and intent.side == side:
-                filled = known[1] if known is not None else 0
-                units += (intent.lots - filled) * instrument.base_units_per_lot
-        return units
-
-    def _count_fills(self) -> None:
-        for venue, exchange in self._exchanges.items():
-            for fill in exchange.fills(ENGINE_ACCOUNT, None, self._counted.get(venue, 0)):
-                instrument = self._instruments[fill.instrument]
-                units = fill.side * fill.lots * instrument.base_units_per_lot
-                self._positions[instrument.base] = self._positions.get(instrument.base, 0) + units
-                self._counted[venue] = fill.number
 
     # --- once all is quiet ----------------------------------------------------------------------------
 

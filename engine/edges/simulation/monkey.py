@@ -99,7 +99,7 @@ class Monkey(Strategy):
             side,
             ticks,
             lots,
-            top.received_ns,
+            0,
             now_ns,
             time_in_force=tif,
             post_only=post_only,
@@ -108,7 +108,11 @@ class Monkey(Strategy):
 
     def _emulated(self, chance: Random, top: BookTop, now_ns: int) -> AnyMessage:
         """An emulated order whose trigger is a few basis points away."""
-        side, number, received_ns = chance.choice((BUY, SELL)), top.instrument, top.received_ns
+        side, number, received_ns = (
+            chance.choice((BUY, SELL)),
+            top.instrument,
+            0,
+        )  # no frame's doing
         best = top.ask_ticks if side == BUY else top.bid_ticks
         lots = self._size(chance, self.instruments[number], best)
         step = max(1, best * chance.choice((1, 3, 10)) // 10_000)

@@ -143,6 +143,8 @@ def make_config(seed: int, chance: Random) -> Config:
             "price_distance_max_bps": 200,
             "stale_ms": 10_000,
             "orders_open_max": chance.choice((8, 30)),
+            "levels": make_levels(chance),
+            "cancel_again_s": 1,
         },
         "bots": [
             {"name": ARBITRAGE, "symbols": list(PRICES), "groups_max": 2},
@@ -164,6 +166,18 @@ def make_config(seed: int, chance: Random) -> Config:
         "placement": make_placement(chance),
     }
     return msgspec.convert(table, Config)
+
+
+def make_levels(chance: Random) -> dict[str, Any]:
+    """What raises the level: as usual, or losses and waits so small that all of it happens."""
+    table: dict[str, Any] = {"calm_s": chance.choice((2, 5))}
+    if chance.random() < 0.3:
+        table["daily_loss"] = {"caution": "0.0001", "restricted": "0.0003", "halt": "0.0006"}
+    if chance.random() < 0.2:
+        table["drawdown"] = {"caution": "0.0002", "restricted": "0.0005", "shutdown": "0.001"}
+    if chance.random() < 0.2:
+        table["books_lost_after_ms"] = 500
+    return table
 
 
 def make_distance(chance: Random) -> dict[str, Any]:

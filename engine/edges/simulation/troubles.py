@@ -9,13 +9,29 @@ from engine.edges.simulation.invariants import BY_HAND
 from engine.edges.simulation.line import VenueLine
 from engine.edges.simulation.plan import SECOND_NS, Injection, Kind, Point
 from engine.exchange.orders import NewOrder, Refused
-from engine.messages import BUY, CancelAll, Reconcile, Risk, SetBreaker, SetRiskLevel
+from engine.messages import (
+    BUY,
+    CancelAll,
+    Reconcile,
+    Risk,
+    Scope,
+    SetBreaker,
+    SetLimit,
+    SetRiskLevel,
+)
 from ext.matching import LIMIT
 
 if TYPE_CHECKING:
     from engine.edges.simulation.world import World
 
 OPERATOR = "the simulated operator"
+LIMITS = (
+    (Scope.ASSET, "BTC", "position_max", "0.08"),
+    (Scope.GLOBAL, "", "order_notional_max", "2500"),
+    (Scope.GLOBAL, "", "orders_open_max", "5"),
+    (Scope.ASSET, "ETH", "position_max", "1"),
+    (Scope.ASSET, "ETH", "position_max", "nonsense"),
+)
 
 
 class Troubles:
@@ -73,6 +89,11 @@ class Troubles:
             level = Risk(1 + injection.count % len(Risk))
             world.inject(risk, lambda number: SetRiskLevel(0, number, 0, level, OPERATOR))
             return
+        if kind is Kind.LIMIT:
+            scope, subject, name, value = LIMITS[injection.count % len(LIMITS)]
+            for at_ns, now_value in ((world.now_ns, value), (world.now_ns + injection.for_ns, "")):
+                world.at(at_ns, self._set_limit, risk, (scope, subject, name, now_value))
+            return
         if injection.subject not in names:
             return
         venue = names.index(injection.subject)
@@ -89,6 +110,9 @@ class Troubles:
         elif kind is Kind.BREAKER:
             world.inject(line.actor, lambda number: SetBreaker(0, number, 0, venue, True, OPERATOR))
             world.at(world.now_ns + injection.for_ns, self.close_breaker, venue)
+
+    def _set_limit(self, actor: str, what: tuple[Scope, str, str, str]) -> None:
+        self._world.inject(actor, lambda number: SetLimit(0, number, 0, *what, OPERATOR))
 
     def _by_hand(self, line: VenueLine, kind: Kind, count: int) -> None:
         """Somebody else uses our account at a venue: far from the market, or to cancel."""

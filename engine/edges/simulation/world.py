@@ -21,7 +21,8 @@ from engine.edges.exchange_server import make_exchange, make_front
 from engine.edges.journal import JournalError, read_journal, segments
 from engine.edges.simulation.actor import Actor, Clock, Killed, SimulatedLoop
 from engine.edges.simulation.coverage import Coverage
-from engine.edges.simulation.invariants import Broken, Invariants, Moment
+from engine.edges.simulation.exposure import Broken
+from engine.edges.simulation.invariants import Invariants, Moment
 from engine.edges.simulation.line import OWN_WIRE, VenueLine
 from engine.edges.simulation.monkey import Monkey
 from engine.edges.simulation.network import MS, Mail, SimulatedBus

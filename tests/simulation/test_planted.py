@@ -7,8 +7,10 @@ Each stands for a fault that real engines have had. CI looks at as many seeds as
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
+from engine.component import Outputs
 from engine.edges.gate import Gate
 from engine.edges.simulation.plan import make_scenario
 from engine.edges.simulation.shrinking import Shrinker
@@ -19,6 +21,7 @@ from engine.messages import (
     CancelIntent,
     Fill,
     OrderEvent,
+    OrderIntent,
     OrderRequest,
     OrderState,
     Reason,
@@ -52,27 +55,32 @@ def retry_after_timeout(patch: pytest.MonkeyPatch) -> None:
 
 def fill_counted_by_order(patch: pytest.MonkeyPatch) -> None:
     """A fill is taken for a repeat when its order has filled before, instead of by its trade id."""
+    count = Ledger._on_fill
 
-    def is_repeat(self: Ledger, fill: Fill) -> bool:
-        seen = self._trades.setdefault(fill.venue, {})
-        if fill.client_order_id in seen:
-            return True
-        seen[fill.client_order_id] = None
-        self.trade_count += 1
-        return False
+    def count_once_an_order(self: Ledger, fill: Fill, now_ns: int) -> Outputs:
+        named = msgspec.structs.replace(fill, trade_id=fill.client_order_id)
+        return count(self, named, now_ns)
 
-    patch.setattr(Ledger, "_is_repeat", is_repeat)
+    patch.setattr(Ledger, "_on_fill", count_once_an_order)
 
 
 def limit_without_orders_in_flight(patch: pytest.MonkeyPatch) -> None:
-    """The position limit looks at what was filled, and not at what is on its way."""
-    patch.setattr(
-        RiskGuard,
-        "_reserve",
-        lambda self, number, side, lots: self._in_flight.setdefault(
-            (self._limits[number].base, side), 0
-        ),
-    )
+    """The limits look at what was filled, and not at what is on its way."""
+    place = RiskGuard.place
+
+    def place_blindly(self: RiskGuard, intent: OrderIntent, flags: int, now_ns: int) -> int:
+        before = self.kernel.snapshot()
+        for reserved in self.state.reserved.values():
+            self.kernel.end(reserved.place)
+        taken = place(self, intent, flags, now_ns)
+        if taken >= 0:
+            self.kernel.restore(before)
+            terms = (intent.instrument, intent.bot, intent.side, intent.ticks, intent.lots)
+            return self.kernel.adopt(*terms)
+        self.kernel.restore(before)
+        return place(self, intent, flags, now_ns)  # what is refused blindly is refused anyway
+
+    patch.setattr(RiskGuard, "place", place_blindly)
 
 
 def cancel_that_is_not_journalled(patch: pytest.MonkeyPatch) -> None:

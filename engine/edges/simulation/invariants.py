@@ -20,6 +20,7 @@ from engine.messages import (
     CancelIntent,
     Fill,
     GroupIntent,
+    KillProgress,
     LimitChanged,
     OrderCommand,
     OrderEvent,
@@ -75,6 +76,7 @@ class Invariants:
             CancelCommand: self._cancelled,
             CancelAll: self._all_cancelled,
             LimitChanged: self._exposure.changed,
+            KillProgress: self._killed,
             BalanceUpdate: self._updated,
         }
 
@@ -124,6 +126,18 @@ class Invariants:
 
     def _all_cancelled(self, cancel: CancelAll) -> None:
         self.swept = True
+
+    def _killed(self, progress: KillProgress) -> None:
+        """A kill is finished when the exchanges have nothing of ours, and not before."""
+        if not progress.finished:
+            return
+        self.coverage.saw("kill", "finished")
+        for exchange in self._exchanges.values():
+            for order in exchange.open_orders(ENGINE_ACCOUNT):
+                if not order.request.client_id.startswith(BY_HAND):
+                    raise Broken(
+                        "a kill is finished when nothing rests", f"{progress}, but {order}"
+                    )
 
     def _filled(self, fill: Fill) -> None:
         key = fill.venue, fill.trade_id

@@ -15,6 +15,7 @@ from engine.messages import (
     TimerFired,
     TriggerSource,
 )
+from engine.orders.ordering import Leg
 from engine.parents.asking import Watch
 
 ACT = 0
@@ -72,8 +73,11 @@ class Monkey(Strategy):
             top = chance.choice(tops)
             if top.bid_ticks <= 0 or top.ask_ticks <= 0:
                 continue
-            if chance.random() < 0.2:
+            whim = chance.random()
+            if whim < 0.2:
                 made.append(self._emulated(chance, top, now_ns))
+            elif whim < 0.3:
+                made.append(self._legs(chance, tops, now_ns))
             else:
                 made.append(self._plain(chance, top, now_ns))
         return tuple(made)
@@ -84,6 +88,16 @@ class Monkey(Strategy):
         least = max(1, -(-instrument.notional_min_units // value))
         lots = chance.choice(MONEY) * 10**instrument.quote_decimals // value
         return chance.choice((least, least - 1, *[lots] * 6)) or 1
+
+    def _legs(self, chance: Random, tops: list[BookTop], now_ns: int) -> AnyMessage:
+        """A few orders that pass together or not at all."""
+        legs = []
+        for top in chance.sample(tops, min(len(tops), chance.choice((2, 2, 3)))):
+            side = chance.choice((BUY, SELL))
+            best = top.ask_ticks if side == BUY else top.bid_ticks
+            lots = self._size(chance, self.instruments[top.instrument], max(1, best))
+            legs.append(Leg(top.instrument, side, max(1, best), lots))
+        return self.group(legs, 0, now_ns)
 
     def _plain(self, chance: Random, top: BookTop, now_ns: int) -> AnyMessage:
         """An ordinary order around the best price."""

@@ -8,6 +8,7 @@ engine's own; only the source of frames and the sink of orders are the rig's.
 """
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -26,16 +27,24 @@ from engine.component import Component
 from engine.config import Config, instruments_of, parse
 from engine.edges.directory import Directory, KillSwitchPage, create_page
 from engine.edges.loop import ActorLoop, tune_process
-from engine.instruments import Instrument
 from engine.ledger import Ledger
-from engine.messages import AnyMessage, Connected, Frame, OrderIntent, OrderRequest, Reason
+from engine.messages import (
+    AnyMessage,
+    Connected,
+    Frame,
+    OrderIntent,
+    OrderRequest,
+    Reason,
+    SendFrame,
+)
 from engine.risk import RiskGuard
 from engine.routes import Topology
 from engine.scanner import Scanner
 from engine.venue import Venue
 from engine.venues.binance import BinanceHandler
-from engine.venues.handler import News
-from engine.venues.simulated import SimulatedHandler
+from engine.venues.handler import AccountNews, News
+from engine.venues.simulated_trading import SimulatedTrading
+from engine.venues.trading import Request
 
 ORDERS = 0  # the connection on which orders leave and their fates come back
 FATE = b'{"type"'  # how a frame of the simulated exchange begins
@@ -87,13 +96,7 @@ FUSED = ("all",) * 6
 
 
 class BenchHandler(BinanceHandler):
-    """Binance's frames in; orders and their fates in the simulated exchange's protocol."""
-
-    takes_orders = True
-
-    def __init__(self, instruments: Sequence[Instrument], natives: Mapping[int, str]) -> None:
-        super().__init__(instruments, natives)
-        self._orders = SimulatedHandler(instruments, natives)
+    """Binance's frames in; what becomes of orders in the simulated exchange's protocol."""
 
     def open(self, now_ns: int) -> tuple[bytes, ...]:
         """The rig's source needs no subscription."""
@@ -102,23 +105,30 @@ class BenchHandler(BinanceHandler):
     def decode(self, frame: Frame, books: Mapping[int, TrackedBook]) -> Sequence[News]:
         """By their first bytes: market data, or what became of orders."""
         if frame.payload.startswith(FATE):
-            return self._orders.decode(frame, books)
+            return [AccountNews(frame.payload)]
         return super().decode(frame, books)
 
-    def order(self, intent: OrderIntent, deadline_ns: int) -> bytes:
+
+class BenchTrading(SimulatedTrading):
+    """The simulated exchange's orders, one line each."""
+
+    def create(self, intent: OrderIntent, venue_ns: int, deadline_ns: int) -> Request:
         """The order's bytes, one line."""
-        return self._orders.order(intent, deadline_ns) + b"\n"
-
-    def query(self, client_order_id: str) -> bytes:
-        """Not asked in the rig: the sink never loses an order."""
-        return self._orders.query(client_order_id)
-
-    def fills_since(self, number: int) -> bytes:
-        """Not asked in the rig: the sink fills nothing."""
-        return self._orders.fills_since(number)
+        request = super().create(intent, venue_ns, deadline_ns)
+        return request._replace(payload=request.payload + b"\n")
 
 
-SINK = f"""
+ANSWERS: dict[str, dict[str, object]] = {
+    "login": {"type": "account"},
+    "time": {"type": "time"},
+    "open_orders": {"type": "open_orders", "orders": []},
+    "fills": {"type": "fills", "fills": []},
+    "balances": {"type": "balances", "balances": {}},
+}
+"""What the venue says of an account on which nothing is."""
+
+
+SINK = """
 import socket, sys, json
 server = socket.socket(); server.bind(("127.0.0.1", 0)); server.listen(1)
 print(server.getsockname()[1], flush=True)
@@ -130,9 +140,11 @@ while data := client.recv(65536):
     rest = lines.pop()
     out = b""
     for line in lines:
-        name = json.loads(line)["client_id"]
-        out += json.dumps({{"type": "order", "client_id": name, "symbol": "{SYMBOL}",
-            "state": "cancelled", "filled": "0"}}).encode() + b"\\n"
+        order = json.loads(line)
+        fate = {"type": "order", "state": "cancelled", "filled": "0"}
+        for name in ("client_id", "symbol", "side", "price", "qty"):
+            fate[name] = order[name]
+        out += json.dumps(fate).encode() + b"\\n"
     client.sendall(out)
 """
 
@@ -162,6 +174,8 @@ class Sink:
 
     def perform(self, effect: AnyMessage) -> Reason:
         """Stamp and send; only the first order of a tick is a sample."""
+        if isinstance(effect, SendFrame):
+            self._answer(effect)
         if not isinstance(effect, OrderRequest):
             return Reason.NONE
         now_ns = self._loop.directory.now_ns()
@@ -170,6 +184,17 @@ class Sink:
             self._last = effect.received_ns
             self.samples.append(now_ns - effect.received_ns)
         return Reason.NONE
+
+    def _answer(self, effect: SendFrame) -> None:
+        """What the gateway asks of its account, it is told after its step."""
+        asked = json.loads(effect.payload)
+        said = ANSWERS.get(asked["op"])
+        if said is not None:
+            now_ns = self._loop.directory.now_ns()
+            data = json.dumps({**said, "ref": asked.get("ref", 0), "ts": now_ns}).encode()
+            number = self._loop.next_shell_sequence()
+            frame = Frame(0, number, 0, effect.venue, ORDERS, 0, data)
+            asyncio.get_running_loop().call_soon(self._loop.inject, frame)
 
     def _read(self) -> None:
         lines = (self._rest + self._socket.recv(65536)).split(b"\n")
@@ -198,6 +223,7 @@ def components(config: Config, numbers: Sequence[int]) -> list[Component]:
                     config.venues[place],
                     instruments,
                     lambda part: BenchHandler(part, {i.id: natives[i.id] for i in part}),
+                    BenchTrading(instruments.of_venue(place), natives),
                 )
             case "scanner":
                 made[number] = Scanner(number, instruments, config.scanner)

@@ -4,7 +4,7 @@ The one file that knows every component's class. `topology_of` gives the numbers
 components of one actor, the same in a backtest, in one process and in a cluster.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from engine.bots.arbitrage import ArbitrageBot
 from engine.component import Component
@@ -13,6 +13,7 @@ from engine.execution import Execution
 from engine.instruments import Instrument, Instruments
 from engine.ledger import Ledger
 from engine.monitor import Monitor
+from engine.orders.identity import deployment_prefix
 from engine.risk import RiskGuard
 from engine.risk_limits import Surroundings
 from engine.routes import Topology
@@ -32,6 +33,8 @@ from engine.venues.kraken_v1 import KrakenV1Handler
 from engine.venues.kucoin import KucoinHandler
 from engine.venues.okx import OkxHandler
 from engine.venues.simulated import SimulatedHandler
+from engine.venues.simulated_trading import SimulatedTrading
+from engine.venues.trading import Trading
 
 MS = 1_000_000
 VIEW_ACTOR = "api"
@@ -54,6 +57,11 @@ HANDLERS: dict[str, type[Handler]] = {
     "kucoin": KucoinHandler,
     "okx": OkxHandler,
 }
+
+TRADINGS: dict[str, Callable[[Sequence[Instrument], Mapping[int, str]], Trading]] = {
+    "simulated": SimulatedTrading,
+}
+"""The private protocols by name; of an exchange that is not here, the books are watched."""
 
 BOTS: dict[str, type[ArbitrageBot]] = {"arbitrage": ArbitrageBot}
 
@@ -140,4 +148,17 @@ def make_venue(config: Config, place: int, instruments: Instruments, number: int
         natives = {i.id: config.instruments[i.id].native or i.symbol for i in part}
         return protocol(part, natives)
 
-    return Venue(number, place, venue, instruments, make_handler)
+    sharers = sum(other.protocol == venue.protocol for other in config.venues)
+    prefix = deployment_prefix(config.name)
+    trading = make_trading(config, place, instruments)
+    return Venue(number, place, venue, instruments, make_handler, trading, prefix, sharers)
+
+
+def make_trading(config: Config, place: int, instruments: Instruments) -> Trading | None:
+    """The private protocol of a venue; None for one that is only watched."""
+    venue = config.venues[place]
+    if venue.trading.gateway == "none" or venue.protocol not in TRADINGS:
+        return None
+    part = instruments.of_venue(place)
+    natives = {i.id: config.instruments[i.id].native or i.symbol for i in part}
+    return TRADINGS[venue.protocol](part, natives)

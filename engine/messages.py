@@ -85,6 +85,7 @@ class Reason(IntEnum):
     VENUE_REJECTED = 401
     NEVER_ARRIVED = 402
     BALANCE = 403
+    UNSUPPORTED = 404
     OVER_FILLED = 405
     KILLED = 901
     JOURNAL_FULL = 902
@@ -270,11 +271,13 @@ class Frame(Message, frozen=True):
 
 
 class RequestRefused(Message, frozen=True):
-    """The gateway's edge did not send an order request."""
+    """The gate did not let an order request out; `call` and `kind` are the request's."""
 
     venue: int
     client_order_id: str
     reason: Reason
+    call: int = 0
+    kind: CallKind = CallKind.CREATE
 
 
 class Answer(Message, frozen=True):
@@ -399,7 +402,9 @@ class VenueStatus(Message, frozen=True):
 
     `unchecked` counts frames whose checksum the venue left out, `duplicates` those that were here
     before, `switches` how often another connection's book was served; `verifies` says what the
-    venue's protocol lets us check of a book.
+    venue's protocol lets us check of a book. The rest is the gateway's (docs/orders.md): whether it was
+    compared with since it was connected, its breaker, the share of the last calls that succeeded, how
+    far its clock is ahead of ours and how often that jumped.
     """
 
     venue: int
@@ -429,6 +434,9 @@ class VenueStatus(Message, frozen=True):
     clock_offset_ns: int = 0
     requests_waiting: int = 0
     orders_foreign: int = 0
+    transitions_illegal: int = 0
+    clock_jumps: int = 0
+    commands_repeated: int = 0
 
 
 class BookStateChanged(Message, frozen=True):

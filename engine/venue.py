@@ -1,8 +1,8 @@
-"""One exchange: its books, its connection, our orders there. Frames in; tops, events, fills out.
+"""One exchange: its books, its connections, our orders there. Frames in; tops, events, fills out.
 
-What is particular to an exchange is in its handler (engine/venues/). What all share is here: only a
-LIVE book is shown with prices, a lost one is resynced; an order's request is a message, journalled
-before its bytes leave; what is not known of an order is asked until it is.
+What is particular to an exchange is in its handler and its `Trading` (engine/venues/). What all share is
+here, for market data: only a LIVE book is shown with prices, a lost one is resynced. What becomes of our
+orders is the gateway's (engine/orders/gateway.py); a venue without one is only watched.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,18 +18,13 @@ from engine.messages import (
     FAILED,
     STREAMED,
     AnyMessage,
-    BalanceSeen,
     BookState,
-    CancelCommand,
     Connected,
     Disconnected,
     Frame,
     HttpRequest,
     InstrumentReloaded,
-    KillSwitch,
-    OrderCommand,
     Reason,
-    RequestRefused,
     SendFrame,
     SetTimer,
     Started,
@@ -37,24 +32,24 @@ from engine.messages import (
     Trade,
     VenueStatus,
 )
-from engine.orders.desk import Desk, DeskState
+from engine.orders.calls import PACE
+from engine.orders.gateway import Gateway, GatewayState
+from engine.orders.inbox import order_takers, watch_takers
 from engine.venues.counts import Counts
 from engine.venues.display import Display, DisplayState
 from engine.venues.handler import (
-    BalanceNews,
+    AccountNews,
     BookNews,
-    FillNews,
     ListingNews,
     LostNews,
     Malformed,
     OldNews,
-    OrderNews,
-    QueryNews,
     Refused,
     TradeNews,
     WantedNews,
 )
 from engine.venues.lines import Line, Lines, LinesState, MakeHandler
+from engine.venues.trading import Trading
 
 TICK_NS = 250_000_000
 STATUS_TICKS = 4
@@ -66,17 +61,19 @@ class VenueState(msgspec.Struct):
     """The whole state, for a snapshot. `off_grid` are the instruments whose grid is asked for."""
 
     sequence: int
-    killed: bool
     ticks: int
     counts: Counts
     lines: LinesState
     off_grid: set[int]
     display: DisplayState
-    desk: DeskState
+    gateway: GatewayState | None
 
 
 class Venue(Component):
-    """The Venue component of one exchange."""
+    """The Venue component of one exchange. Without a `trading` it is only watched.
+
+    `prefix` marks the ids of our orders; `sharers` are how many venues share the host's budgets.
+    """
 
     kind = "venue"
 
@@ -87,14 +84,15 @@ class Venue(Component):
         config: VenueConfig,
         instruments: Instruments,
         make_handler: MakeHandler,
+        trading: Trading | None = None,
+        prefix: str = "",
+        sharers: int = 1,
     ) -> None:
         super().__init__(sender, instruments)
         self.venue = venue
         self.counts = Counts()
         self._simulated = config.kind == "simulated"
-        self._deadline_ns = config.order_deadline_ms * MS
         self._stale_ns = config.stale_ms * MS
-        self._killed = False
         self._ticks = 0
         self._off_grid: set[int] = set()
         self.lines = Lines(make_handler, instruments.of_venue(venue), config.redundancy)
@@ -103,17 +101,21 @@ class Venue(Component):
         self._serving = self.lines.serving
         self.books: Mapping[int, TrackedBook] = self.lines.books  # those that are served
         self._display = Display(self, config.depth_levels)
-        timeout_ns = config.order_timeout_ms * MS
-        desk = self.desk = Desk(sender, venue, self._handler, self.next_sequence, timeout_ns)
+        self.gateway: Gateway | None = None
+        orders = watch_takers(sender, self.next_sequence)
+        if trading is not None:
+            connection = self.lines.connections
+            shape = (sender, venue, trading, config, self.next_sequence, prefix, connection)
+            self.gateway = Gateway(*shape, sharers)
+            orders = order_takers(self.gateway, self.books.__contains__)
+        self._private = self.lines.connections if trading and not trading.shared_line else -1
+        self._shared = trading is not None and trading.shared_line
         self._takers: dict[type, Callable[[Any, int], Outputs]] = {
-            OrderCommand: self._on_order,
-            CancelCommand: lambda command, _: tuple(desk.cancel(command)),
-            RequestRefused: lambda refused, _: tuple(desk.refused(refused)),
+            **orders,
             TimerFired: self._on_timer,
             Connected: self._on_connected,
             Disconnected: self._on_disconnected,
             Started: self._on_started,
-            KillSwitch: self._on_kill_switch,
         }
         self._on_news: dict[type, Callable[[Line, Any, int, int], Outputs]] = {
             BookNews: self._book_changed,
@@ -122,10 +124,7 @@ class Venue(Component):
             OldNews: self._old,
             TradeNews: self._traded,
             ListingNews: self._listed,
-            OrderNews: lambda _, news, at_ns, __: tuple(desk.moved(news, at_ns)),
-            FillNews: lambda _, news, at_ns, __: tuple(desk.filled(news, at_ns)),
-            QueryNews: lambda _, news, at_ns, __: tuple(desk.answered(news, at_ns)),
-            BalanceNews: self._balance,
+            AccountNews: lambda _, news, at_ns, now: self._heard(news.payload, at_ns, now),
         }
 
     def on_message(self, message: AnyMessage, now_ns: int) -> Outputs:
@@ -136,53 +135,55 @@ class Venue(Component):
         return NOTHING if taker is None else taker(message, now_ns)
 
     def open_work(self) -> int:
-        """The orders that are not final."""
-        return len(self.desk.open)
+        """The orders that are not final, and final ones whose fills are missing."""
+        return 0 if self.gateway is None else self.gateway.open_work()
 
     # --- life and connection ----------------------------------------------------------------------
 
     def _on_started(self, message: Started, now_ns: int) -> Outputs:
         outputs: list[AnyMessage] = [self._timer(now_ns)]
+        if self.gateway is not None:
+            outputs += self.gateway.started(message.epoch, now_ns)
         if message.epoch > 1:
-            # The predecessor may have sent what its successor never heard of.
-            outputs += self.desk.doubt_all()
             for line in self.lines.all:
                 line.connections.clear()
                 gone = line.lose_all(BookState.SYNCING, Reason.DISCONNECTED, now_ns)
                 outputs += self._give_up(line, gone, 0)
         return tuple(outputs)
 
-    def _on_kill_switch(self, message: KillSwitch, now_ns: int) -> Outputs:
-        self._killed = message.on
-        return NOTHING
-
     def _on_connected(self, message: Connected, now_ns: int) -> Outputs:
+        outputs: list[AnyMessage] = []
         line = self.lines.of(message.connection)
-        if line is None:
-            return NOTHING
-        frames, gone = line.opened(message.connection, now_ns)
-        outputs: list[AnyMessage] = self._give_up(line, gone, 0)
-        outputs += [self._send(message.connection, payload) for payload in frames]
-        if line.handler.takes_orders:
-            outputs += self.desk.doubt_all() + self.desk.ask_all()
+        if line is not None:
+            frames, gone = line.opened(message.connection, now_ns)
+            outputs += self._give_up(line, gone, 0)
+            outputs += [self._send(message.connection, payload) for payload in frames]
+        if self.gateway is not None and self._is_private(message.connection):
+            outputs += self.gateway.connected(now_ns)
         outputs.append(self._status(0))
         return tuple(outputs)
 
     def _on_disconnected(self, message: Disconnected, now_ns: int) -> Outputs:
+        outputs: list[AnyMessage] = []
         line = self.lines.of(message.connection)
-        if line is None:
-            return NOTHING
-        outputs = self._give_up(line, line.closed(message.connection, now_ns), 0)
-        if line.handler.takes_orders:
-            outputs += self.desk.doubt_all()
+        if line is not None:
+            outputs = self._give_up(line, line.closed(message.connection, now_ns), 0)
+        if self.gateway is not None and self._is_private(message.connection):
+            outputs += self.gateway.disconnected(now_ns)
         outputs.append(self._status(0))
         return tuple(outputs)
+
+    def _is_private(self, connection: int) -> bool:
+        """Whether our orders are told of on a connection: on its own, or on the first of the books."""
+        return connection == self._private or (self._shared and connection == 0)
 
     # --- frames -----------------------------------------------------------------------------------
 
     def _on_frame(self, frame: Frame, now_ns: int) -> Outputs:
         counts = self.counts
         counts.frames += 1
+        if frame.connection == self._private:
+            return self._heard(frame.payload, frame.received_ns, now_ns)
         try:
             line = self._of_connection[frame.connection]
         except IndexError:
@@ -288,7 +289,7 @@ class Venue(Component):
     def _listed(self, line: Line, news: ListingNews, received_ns: int, now_ns: int) -> Outputs:
         """The grid of a book that left it: the instrument is loaded anew, and its book asked for."""
         number = news.instrument
-        if number not in self._off_grid or self.desk.has_open(number):
+        if number not in self._off_grid or self._has_open(number):
             return NOTHING
         try:
             fresh = line.books[number].regridded(news.tick_size, news.lot_size)
@@ -307,6 +308,9 @@ class Venue(Component):
             outputs += self._resync(other, number, now_ns)
         return tuple(outputs)
 
+    def _has_open(self, number: int) -> bool:
+        return self.gateway is not None and self.gateway.desk.has_open(number)
+
     def regrid(self, instrument: Instrument) -> None:
         """See `Component.regrid`: its books begin anew on the new grid."""
         for line in self.lines.with_book(instrument.id):
@@ -317,33 +321,26 @@ class Venue(Component):
             return NOTHING
         return (Trade(self.sender, self.next_sequence(), received_ns, *news),)
 
-    def _balance(self, line: Line, news: BalanceNews, received_ns: int, now_ns: int) -> Outputs:
-        return (BalanceSeen(self.sender, self.next_sequence(), received_ns, self.venue, *news),)
-
-    # --- orders: see engine/orders/desk.py ----------------------------------------------------------
-
-    def _on_order(self, command: OrderCommand, now_ns: int) -> Outputs:
-        return tuple(
-            self.desk.place(command, now_ns, now_ns + self._deadline_ns, self._refusal(command))
-        )
-
-    def _refusal(self, command: OrderCommand) -> Reason:
-        """Why this venue sends no order now, if it does not."""
-        if self._killed:
-            return Reason.KILLED
-        if not self.lines.connected or not self._handler.takes_orders:
-            return Reason.NOT_CONNECTED
-        if command.intent.instrument not in self.books:
-            return Reason.UNKNOWN_INSTRUMENT
-        return Reason.NONE
+    def _heard(self, payload: bytes, received_ns: int, now_ns: int) -> Outputs:
+        """A frame about our account; one that cannot be read changes nothing."""
+        if self.gateway is None:
+            return NOTHING
+        try:
+            return tuple(self.gateway.news.heard(payload, received_ns, now_ns))
+        except Malformed:
+            self.counts.malformed += 1
+            return NOTHING
 
     # --- upkeep -----------------------------------------------------------------------------------
 
     def _on_timer(self, message: TimerFired, now_ns: int) -> Outputs:
         """Doubt what was not answered, notice silence, say how it goes."""
+        if message.key == PACE:
+            return NOTHING if self.gateway is None else tuple(self.gateway.paced(now_ns))
         self._ticks += 1
         outputs: list[AnyMessage] = [self._timer(now_ns)]
-        outputs += self.desk.chase(now_ns, self.lines.connected)
+        if self.gateway is not None:
+            outputs += self.gateway.tick(now_ns)
         for line in self.lines.all:
             for number in line.aged(now_ns, self._stale_ns):
                 outputs += self._give_up(line, [number], 0)
@@ -361,17 +358,19 @@ class Venue(Component):
         return SendFrame(self.sender, self.next_sequence(), 0, self.venue, connection, payload)
 
     def _status(self, received_ns: int) -> VenueStatus:
+        orders: dict[str, Any] = {"orders_open": 0, "orders_unknown": 0}
+        if self.gateway is not None:
+            orders = self.gateway.status()
         return VenueStatus(
             sender=self.sender,
             sequence=self.next_sequence(),
             received_ns=received_ns,
             venue=self.venue,
             connected=self.lines.connected,
-            orders_open=len(self.desk.open),
-            orders_unknown=self.desk.unknown,
             simulated=self._simulated,
             books_live=sum(tracked.live for tracked in self.books.values()),
             verifies=self._handler.verifies,
+            **orders,
             **msgspec.structs.asdict(self.counts),
         )
 
@@ -379,13 +378,12 @@ class Venue(Component):
         """See `Component.snapshot`."""
         state = VenueState(
             self.sequence,
-            self._killed,
             self._ticks,
             self.counts,
             self.lines.snapshot(),
             self._off_grid,
             self._display.snapshot(),
-            self.desk.snapshot(),
+            None if self.gateway is None else self.gateway.snapshot(),
         )
         return msgspec.msgpack.encode(state)
 
@@ -393,8 +391,9 @@ class Venue(Component):
         """See `Component.restore`."""
         state = msgspec.msgpack.decode(data, type=VenueState)
         self.sequence = state.sequence
-        self._killed, self._ticks, self.counts = state.killed, state.ticks, state.counts
+        self._ticks, self.counts = state.ticks, state.counts
         self.lines.restore(state.lines)
         self._off_grid = state.off_grid
         self._display.restore(state.display)
-        self.desk.restore(state.desk)
+        if self.gateway is not None and state.gateway is not None:
+            self.gateway.restore(state.gateway)

@@ -25,12 +25,12 @@ from engine.messages import (
     OrderState,
     Reason,
     RequestRefused,
-    SendFrame,
     Started,
     TimeInForce,
     TimerFired,
 )
 from engine.venue import Venue
+from tests.agreeing import Account, sent
 
 CONFIG = parse((Path(__file__).parent.parent / "configs" / "demo.toml").read_text(), "demo")
 SECOND = 1_000_000_000
@@ -41,8 +41,14 @@ NOW = 1_700_000_000 * SECOND
 def venue() -> Venue:
     """Venue alpha, connected."""
     made = fresh()
-    made.on_message(Connected(0, 2, 0, 0, 0), NOW)
+    connect(made, NOW)
     return made
+
+
+def connect(venue: Venue, now_ns: int, account: Account | None = None) -> list[AnyMessage]:
+    """The line is open, and the exchange answers all it is asked."""
+    outputs = venue.on_message(Connected(0, 2, 0, 0, 0), now_ns)
+    return [*outputs, *(account or Account()).agree(venue, outputs, now_ns)]
 
 
 def fresh() -> Venue:
@@ -62,6 +68,12 @@ def command(name: str = "o1", epoch: int = 1, expires_ns: int = NOW + SECOND) ->
     return OrderCommand(5, 1, 5, intent, epoch)
 
 
+ORDERED = {
+    "client_id": "o1", "symbol": "BTC/USDT", "side": "buy", "price": "60000.00", "qty": "0.01000",
+    "number": 7,
+}  # fmt: skip
+
+
 def frame(**fields: object) -> Frame:
     """A frame of the exchange."""
     return Frame(0, 9, NOW, 0, 0, 0, json.dumps(fields).encode())
@@ -69,7 +81,7 @@ def frame(**fields: object) -> Frame:
 
 def told(**fields: object) -> Frame:
     """An order's state as the exchange tells it."""
-    return frame(type="order", client_id="o1", symbol="BTC/USDT", **fields)
+    return frame(type="order", ts=NOW, **ORDERED, **fields)
 
 
 def fill(trade: str = "t1", number: int = 1) -> Frame:
@@ -83,12 +95,6 @@ def fill(trade: str = "t1", number: int = 1) -> Frame:
 def states(outputs: tuple[AnyMessage, ...]) -> list[tuple[OrderState, Reason]]:
     """The order events among outputs."""
     return [(o.state, o.reason) for o in outputs if isinstance(o, OrderEvent)]
-
-
-def sent(outputs: tuple[AnyMessage, ...]) -> list[str]:
-    """The operations of the frames sent."""
-    payloads = [o.payload for o in outputs if isinstance(o, (SendFrame, OrderRequest))]
-    return [json.loads(payload)["op"] for payload in payloads]
 
 
 def test_an_order_is_said_to_be_sent_before_it_is(venue: Venue) -> None:
@@ -109,9 +115,8 @@ def test_an_order_is_said_to_be_sent_before_it_is(venue: Venue) -> None:
         (lambda v: v.on_message(KillSwitch(0, 3, 0, True), NOW), Reason.KILLED),
         (lambda v: v.on_message(Disconnected(0, 3, 0, 0, 0, "x"), NOW), Reason.NOT_CONNECTED),
         (lambda v: v.on_message(command("other", epoch=2), NOW), Reason.STALE_EPOCH),
-        (lambda v: v.on_message(command(), NOW), Reason.DUPLICATE),
     ],
-    ids=["killed", "disconnected", "stale epoch", "duplicate"],
+    ids=["killed", "disconnected", "stale epoch"],
 )
 def test_what_must_not_be_sent_is_rejected(venue: Venue, change, reason: Reason) -> None:  # type: ignore[no-untyped-def]
     """REJECTED with its reason, and no request."""
@@ -133,8 +138,9 @@ def test_a_finished_order_is_never_sent_again(venue: Venue) -> None:
     assert states(venue.on_message(told(state="cancelled", filled="0"), NOW)) == [
         (OrderState.CANCELLED, Reason.NONE)
     ]
-    again = venue.on_message(command(), NOW)
-    assert states(again) == [(OrderState.REJECTED, Reason.DUPLICATE)]
+    assert venue.on_message(command(), NOW) == (), "nor is it said to be rejected: it was not"
+    assert venue.gateway is not None
+    assert venue.gateway.status()["commands_repeated"] == 1
 
 
 def test_a_fill_counts_once_and_before_its_total(venue: Venue) -> None:
@@ -154,44 +160,63 @@ def test_a_fill_counts_once_and_before_its_total(venue: Venue) -> None:
 
 def test_silence_makes_an_order_unknown_and_asks(venue: Venue) -> None:
     """Not rejected: it may exist. Fills are asked for first, then the order; again each timeout."""
+    assert venue.gateway is not None
+    venue.gateway.calls.breaker.failures_max = 100
     venue.on_message(command(), NOW)
     assert states(venue.on_message(TimerFired(0, 3, 0, 1, 1), NOW + SECOND // 2)) == []
     outputs = venue.on_message(TimerFired(0, 4, 0, 1, 1), NOW + 2 * SECOND)
     assert states(outputs) == [(OrderState.UNKNOWN, Reason.NONE)]
-    assert [op for op in sent(outputs) if op != "subscribe"] == ["fills", "query"]
+    asked = ["fills", "query", "open_orders"]
+    assert [op for op in sent(outputs) if op in asked] == asked
     again = venue.on_message(TimerFired(0, 5, 0, 1, 1), NOW + 4 * SECOND)
     assert states(again) == []
-    assert [op for op in sent(again) if op != "subscribe"] == ["fills", "query"]
+    assert [op for op in sent(again) if op in asked] == asked
     assert venue.open_work() == 1
+
+
+def doubted(venue: Venue) -> tuple[AnyMessage, ...]:
+    """An order of which nothing is heard for two seconds."""
+    venue.on_message(command(), NOW)
+    return venue.on_message(TimerFired(0, 4, 0, 1, 1), NOW + 2 * SECOND)
 
 
 @pytest.mark.parametrize("after_ns", [0, 600_000_000], ids=["too early", "just short"])
 def test_not_found_before_the_deadline_proves_nothing(venue: Venue, after_ns: int) -> None:
-    """The order may still be on its way."""
-    venue.on_message(command(), NOW)
-    venue.on_message(TimerFired(0, 4, 0, 1, 1), NOW + 2 * SECOND)
-    answer = frame(type="query", client_id="o1", found=False, ts=NOW + after_ns)
-    assert venue.on_message(answer, NOW) == ()
-    assert venue.desk.unknown == 1
+    """The order may still be on its way, whatever else the venue says at that time."""
+    outputs = doubted(venue)
+    said = Account().agree(venue, outputs, NOW + 2 * SECOND, NOW + after_ns)
+    assert states(said) == []
+    assert venue.open_work() == 1
 
 
 def test_not_found_after_the_deadline_and_margin_ends_it(venue: Venue) -> None:
     """Then it can never be executed: REJECTED, never arrived."""
-    venue.on_message(command(), NOW)
-    venue.on_message(TimerFired(0, 4, 0, 1, 1), NOW + 2 * SECOND)
-    answer = frame(type="query", client_id="o1", found=False, ts=NOW + SECOND)
-    assert states(venue.on_message(answer, NOW)) == [(OrderState.REJECTED, Reason.NEVER_ARRIVED)]
+    outputs = doubted(venue)
+    said = Account().agree(venue, outputs, NOW + 2 * SECOND)
+    assert states(said) == [(OrderState.REJECTED, Reason.NEVER_ARRIVED)]
+
+
+@pytest.mark.parametrize("silent", ["query", "fills", "open_orders"])
+def test_all_evidence_has_to_be_there(venue: Venue, silent: str) -> None:
+    """Not found, not resting, and all trades told: of these none may be missing."""
+
+    class Silent(Account):
+        """One that does not answer everything."""
+
+        def answer(self, ask: dict[str, object], now_ns: int) -> dict[str, object] | None:
+            return None if ask["op"] == silent else super().answer(ask, now_ns)
+
+    assert states(Silent().agree(venue, doubted(venue), NOW + 2 * SECOND)) == []
+    assert venue.open_work() == 1
 
 
 def test_a_query_that_finds_it_ends_the_doubt(venue: Venue) -> None:
     """Whatever state the venue proves."""
-    venue.on_message(command(), NOW)
-    venue.on_message(TimerFired(0, 4, 0, 1, 1), NOW + 2 * SECOND)
-    answer = frame(
-        type="query", client_id="o1", symbol="BTC/USDT", found=True, state="filled",
-        filled="0.01000", ts=NOW,
-    )  # fmt: skip
-    assert states(venue.on_message(answer, NOW)) == [(OrderState.FILLED, Reason.NONE)]
+    account = Account()
+    account.orders["o1"] = {**ORDERED, "state": "filled", "filled": "0.01000"}
+    said = account.agree(venue, doubted(venue), NOW + 2 * SECOND)
+    assert states(said) == [(OrderState.FILLED, Reason.NONE)]
+    assert venue.open_work() == 1, "its fills are still to come"
 
 
 def test_a_restored_venue_doubts_what_was_open_and_asks_once_connected(venue: Venue) -> None:
@@ -203,7 +228,7 @@ def test_a_restored_venue_doubts_what_was_open_and_asks_once_connected(venue: Ve
     assert states(outputs) == [(OrderState.UNKNOWN, Reason.NONE)]
     assert sent(outputs) == []
     connected = successor.on_message(Connected(0, 10, 0, 0, 0), NOW)
-    assert sent(connected) == ["login", "subscribe", "balances", "fills", "query"]
+    assert sent(connected) == ["subscribe", "login", "fills", "query", "open_orders"]
     assert not any(isinstance(o, OrderRequest) for o in (*outputs, *connected))
 
 

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from engine.edges.directory import Counter, Directory, KillSwitchPage, Stage
-from engine.messages import AnyMessage, OrderRequest, Reason
+from engine.messages import AnyMessage, OrderRequest, Reason, RequestRefused
 from ext.page import Page
 
 
@@ -52,3 +52,9 @@ class Gate:
         if self._directory.epoch(self._actor) not in (0, self._epoch):
             return Reason.STALE_EPOCH
         return Reason.NOT_CONNECTED if self.gateway is None else Reason.NONE
+
+
+def refused_request(effect: OrderRequest, reason: Reason, number: int) -> RequestRefused:
+    """What a venue is told of a request that the gate did not let out, as the shell's `number`th."""
+    name, call, kind = effect.client_order_id, effect.call, effect.kind
+    return RequestRefused(0, number, effect.received_ns, effect.venue, name, reason, call, kind)

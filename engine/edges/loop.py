@@ -26,7 +26,7 @@ from engine.component import Component
 from engine.edges.actor_journal import ActorJournal
 from engine.edges.directory import ActorState, Counter, Directory, KillSwitchPage, Stage
 from engine.edges.door import Door
-from engine.edges.gate import Gate
+from engine.edges.gate import Gate, refused_request
 from engine.edges.journal import JournalError, SegmentStart
 from engine.edges.recovery import recover
 from engine.engine_config import EngineConfig
@@ -37,7 +37,6 @@ from engine.messages import (
     MessageError,
     OrderRequest,
     Reason,
-    RequestRefused,
     Started,
     decode,
     encode,
@@ -305,8 +304,7 @@ class ActorLoop:
 
     def refuse(self, effect: OrderRequest, reason: Reason) -> None:
         """A request was not let out: its venue hears why."""
-        name, number = effect.client_order_id, self.next_shell_sequence()
-        self._own.append(RequestRefused(0, number, effect.received_ns, effect.venue, name, reason))
+        self._own.append(refused_request(effect, reason, self.next_shell_sequence()))
 
     # --- upkeep ---------------------------------------------------------------------------------
 

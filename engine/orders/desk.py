@@ -1,252 +1,126 @@
-"""The orders a venue has from us: sent, answered, doubted, resolved. Every step is a message.
+"""The orders that a venue has from us, and their fills: what is known of each, and what that adds up to.
 
-An order that is not answered in time, or whose venue actor died, is UNKNOWN: it may exist. It stays
-so until the exchange says what became of it. 'Not found' counts only when the exchange's clock has
-passed the order's deadline and a margin: before, the order may still be on its way.
+It decides nothing. Each report of the venue is held against what is known: an older one changes
+nothing, one that cannot follow is counted as illegal, and every step is a message. A fill is keyed by the
+venue's trade id: a repeat changes nothing, and one that comes after its order's end is money all the same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import msgspec
 
 from engine.messages import (
     AnyMessage,
-    CancelCommand,
+    Difference,
+    DifferenceKind,
     Fill,
-    OrderCommand,
     OrderEvent,
     OrderIntent,
-    OrderRequest,
     OrderState,
     Reason,
-    RequestRefused,
-    SendFrame,
+    TimeInForce,
+    Transfer,
 )
-from engine.orders.lifecycle import FINAL, IllegalTransition, advance
-from engine.venues.handler import FillNews, Handler, OrderNews, QueryNews
+from engine.orders.lifecycle import FINAL, Finished, IllegalTransition, Order, advance
+from engine.venues.trading import FillSeen, OrderRef, OrderSeen, TransferSeen
 
 FINISHED_MAX = 10_000
+FINISHED_WALL = 50_000
 TRADES_MAX = 10_000
-DEADLINE_MARGIN_NS = 200_000_000
-CONNECTION = 0
+TRANSFERS_MAX = 1_000
+
+NAMELESS = "~"
+"""How the name of an adopted order begins that has no client id: its number at the venue follows."""
 
 Messages = list[AnyMessage]
-
-
-class Order(msgspec.Struct):
-    """One order of ours at the venue; `filled_lots` is what the venue last said of its total.
-
-    `told_lots` is how much of that came as fills: where it is less in the end, fills were lost.
-    """
-
-    intent: OrderIntent
-    state: OrderState
-    deadline_ns: int
-    doubt_at_ns: int
-    filled_lots: int = 0
-    told_lots: int = 0
+Value = TypeVar("Value")
 
 
 class DeskState(msgspec.Struct):
-    """The whole state, for a snapshot. `finished` maps ids to their bots.
-
-    `fill_number` is that of the last fill before which none is missing.
-    """
+    """The whole state, for a snapshot."""
 
     open: dict[str, Order]
-    finished: dict[str, int]
+    finished: dict[str, Finished]
+    owed: dict[str, int]
+    names: dict[str, str]
     trades: dict[str, None]
+    transfers: dict[str, None]
     fill_number: int
+    fill_highest: int
+    told: int
     illegal: int
-    risk_epoch: int
+    shed: int
 
 
 class Desk:
-    """All orders of one venue. `stamp` gives the numbers of the component's messages."""
+    """All orders of one venue. `stamp` gives the numbers of the component's messages.
 
-    def __init__(
-        self, sender: int, venue: int, handler: Handler, stamp: Callable[[], int], timeout_ns: int
-    ) -> None:
+    `owed` maps final orders to the instruments of fills that are missing. `fill_number` is that of
+    the last numbered fill before which none is missing. `told` counts what moved money; `shed` what
+    had to be forgotten early. `now_ns` and `received_ns` are the times of the message at hand.
+    """
+
+    def __init__(self, sender: int, venue: int, stamp: Callable[[], int]) -> None:
         self.open: dict[str, Order] = {}
+        self.finished: dict[str, Finished] = {}
+        self.owed: dict[str, int] = {}
         self.fill_number = 0
+        self.told = 0
         self.illegal = 0
-        self._sender = sender
-        self._venue = venue
-        self._handler = handler
-        self._stamp = stamp
-        self._timeout_ns = timeout_ns
-        self._risk_epoch = 0
-        self._finished: dict[str, int] = {}
+        self.shed = 0
+        self.now_ns = 0
+        self.received_ns = 0
+        self.sender = sender
+        self.venue = venue
+        self.stamp = stamp
+        self._fill_highest = 0
+        self._names: dict[str, str] = {}
         self._trades: dict[str, None] = {}
+        self._transfers: dict[str, None] = {}
 
     def has_open(self, instrument: int) -> bool:
         """Whether an order of an instrument is not final."""
         return any(order.intent.instrument == instrument for order in self.open.values())
 
     @property
+    def hole(self) -> bool:
+        """Whether a numbered fill is missing before one that came."""
+        return self._fill_highest > self.fill_number
+
+    @property
     def unknown(self) -> int:
         """How many orders may or may not exist."""
         return sum(order.state is OrderState.UNKNOWN for order in self.open.values())
 
-    def place(
-        self, command: OrderCommand, now_ns: int, deadline_ns: int, refusal: Reason
-    ) -> Messages:
-        """An order that the guard let through: SENT and its request, or REJECTED and why.
+    def knows(self, name: str) -> bool:
+        """Whether an order was here, open or final."""
+        return name in self.open or name in self.finished
 
-        `refusal` is the venue's own reason not to send it, if it has one.
-        """
-        intent = command.intent
-        reason = refusal or self._refusal(command, now_ns)
-        self._risk_epoch = max(self._risk_epoch, command.epoch)
-        if reason:
-            rejected = Order(intent, OrderState.REJECTED, 0, 0)
-            return [self._event(rejected, command.received_ns, reason)]
-        order = Order(intent, OrderState.SENT, deadline_ns, now_ns + self._timeout_ns)
-        self.open[intent.client_order_id] = order
-        payload = self._handler.order(intent, deadline_ns)
-        return [
-            self._event(order, command.received_ns, Reason.NONE),
-            self._request(
-                command.received_ns, intent.client_order_id, True, intent.expires_ns, payload
-            ),
-        ]
+    def ref(self, name: str) -> OrderRef:
+        """How an open order is named at the venue."""
+        order = self.open[name]
+        client_id = "" if name.startswith(NAMELESS) else name
+        return OrderRef(client_id, order.venue_id, order.intent.instrument)
 
-    def _refusal(self, command: OrderCommand, now_ns: int) -> Reason:
-        """A stale, late or repeated command is never sent."""
-        name = command.intent.client_order_id
-        if command.epoch < self._risk_epoch:
-            return Reason.STALE_EPOCH
-        if now_ns > command.intent.expires_ns:
-            return Reason.EXPIRED
-        if name in self.open or name in self._finished:
-            return Reason.DUPLICATE
-        return Reason.NONE
+    def name_of(self, client_order_id: str, venue_order_id: str) -> str:
+        """The id of the order that is meant, as far as it is known."""
+        return client_order_id or self._names.get(venue_order_id, "")
 
-    def _request(
-        self, received_ns: int, name: str, raises: bool, expires_ns: int, payload: bytes
-    ) -> OrderRequest:
-        return OrderRequest(
-            self._sender,
-            self._stamp(),
-            received_ns,
-            self._venue,
-            CONNECTION,
-            name,
-            raises,
-            expires_ns,
-            payload,
-        )
+    # --- what we do -------------------------------------------------------------------------------
 
-    def cancel(self, command: CancelCommand) -> Messages:
-        """Cancels need no permission and do not expire."""
-        name, received_ns = command.client_order_id, command.received_ns
-        moved = self._move(name, OrderState.CANCELLING, received_ns)
-        if moved:
-            payload = self._handler.cancel(name)
-            moved.append(self._request(received_ns, name, False, 0, payload))
-        return moved
+    def approve(self, intent: OrderIntent, raises: bool) -> Order:
+        """An order that the guard let through, before it left; whether it `raises` exposure."""
+        order = self.open[intent.client_order_id] = Order(intent, OrderState.APPROVED, raises)
+        return order
 
-    def refused(self, message: RequestRefused) -> Messages:
-        """The gate let nothing out: an order so refused never existed at the venue."""
-        order = self.open.get(message.client_order_id)
-        if order is None or order.state is not OrderState.SENT:
-            return []
-        name = message.client_order_id
-        return self._move(name, OrderState.REJECTED, message.received_ns, -1, message.reason)
+    def rejected(self, intent: OrderIntent, reason: Reason, received_ns: int) -> Messages:
+        """A command that is not obeyed, now or ever."""
+        order = Order(intent, OrderState.REJECTED)
+        self._finish(intent.client_order_id, order, reason)
+        return [self._event(order, received_ns, reason)]
 
-    def moved(self, news: OrderNews, received_ns: int) -> Messages:
-        """The venue says where an order is."""
-        name = news.client_order_id
-        return self._move(name, news.state, received_ns, news.filled_lots, news.reason)
-
-    def filled(self, news: FillNews, received_ns: int) -> Messages:
-        """A fill, once: a trade id seen before changes nothing.
-
-        Fills are numbered without a hole; where one is missing, all since it are asked for.
-        """
-        asked: Messages = []
-        if news.number == self.fill_number + 1:
-            self.fill_number = news.number
-        elif news.number > self.fill_number:
-            asked.append(self._send(self._handler.fills_since(self.fill_number)))
-        if news.trade_id in self._trades:
-            return []
-        self._trades[news.trade_id] = None
-        if len(self._trades) > TRADES_MAX:
-            del self._trades[next(iter(self._trades))]
-        name = news.client_order_id
-        order = self.open.get(name)
-        if order is not None:
-            order.told_lots += news.lots
-        bot = order.intent.bot if order is not None else self._finished.get(name, 0)
-        return [
-            *asked,
-            Fill(
-                self._sender,
-                self._stamp(),
-                received_ns,
-                name,
-                bot,
-                self._venue,
-                news.instrument,
-                news.side,
-                news.ticks,
-                news.lots,
-                news.fee,
-                news.fee_asset,
-                news.trade_id,
-                news.maker,
-            ),
-        ]
-
-    def answered(self, news: QueryNews, received_ns: int) -> Messages:
-        """What a query's answer proves, if it proves anything yet."""
-        name = news.client_order_id
-        order = self.open.get(name)
-        if order is None:
-            return []
-        if news.found:
-            if news.state is order.state:
-                return []
-            return self._move(name, news.state, received_ns, news.filled_lots)
-        if news.venue_ns <= order.deadline_ns + DEADLINE_MARGIN_NS:
-            return []
-        return self._move(name, OrderState.REJECTED, received_ns, -1, Reason.NEVER_ARRIVED)
-
-    def doubt_all(self) -> Messages:
-        """Nobody knows what became of an order whose answer may have been lost."""
-        messages: Messages = []
-        for name, order in list(self.open.items()):
-            if order.state is not OrderState.UNKNOWN:
-                messages += self._move(name, OrderState.UNKNOWN, 0)
-        return messages
-
-    def ask_all(self) -> Messages:
-        """Fills since the last known, then what became of every open order."""
-        payloads = [self._handler.fills_since(self.fill_number)]
-        payloads += [self._handler.query(name) for name in self.open]
-        return [self._send(payload) for payload in payloads]
-
-    def chase(self, now_ns: int, connected: bool) -> Messages:
-        """Doubt and ask for what was not answered in time; again each timeout."""
-        messages: Messages = []
-        for name, order in list(self.open.items()):
-            waits = order.state in (OrderState.SENT, OrderState.UNKNOWN, OrderState.CANCELLING)
-            if not waits or now_ns < order.doubt_at_ns:
-                continue
-            order.doubt_at_ns = now_ns + self._timeout_ns
-            if order.state is not OrderState.UNKNOWN:
-                messages += self._move(name, OrderState.UNKNOWN, 0)
-            if connected:
-                # Fills first: the answer to the query then finds them told.
-                messages.append(self._send(self._handler.fills_since(self.fill_number)))
-                messages.append(self._send(self._handler.query(name)))
-        return messages
-
-    def _send(self, payload: bytes) -> SendFrame:
-        return SendFrame(self._sender, self._stamp(), 0, self._venue, CONNECTION, payload)
-
-    def _move(
+    def move(
         self,
         name: str,
         state: OrderState,
@@ -263,23 +137,203 @@ class Desk:
         except IllegalTransition:
             self.illegal += 1
             return []
-        if filled_lots >= 0:
-            order.filled_lots = filled_lots
+        order.filled_lots = max(order.filled_lots, filled_lots)
         if state in FINAL:
-            del self.open[name]
-            self._finished[name] = order.intent.bot
-            if len(self._finished) > FINISHED_MAX:
-                del self._finished[next(iter(self._finished))]
-        event = self._event(order, received_ns, reason)
-        if state in FINAL and order.filled_lots > order.told_lots:
-            return [event, self._send(self._handler.fills_since(self.fill_number))]
-        return [event]
+            self._finish(name, order, reason)
+        return [self._event(order, received_ns, reason)]
+
+    def _finish(self, name: str, order: Order, reason: Reason) -> None:
+        self.open.pop(name, None)
+        intent = order.intent
+        self.finished.pop(name, None)
+        self.finished[name] = Finished(
+            intent.bot,
+            intent.instrument,
+            order.state,
+            reason,
+            order.filled_lots,
+            order.told_lots,
+            intent.expires_ns,
+            self.now_ns,
+        )
+        if order.filled_lots > order.told_lots:
+            self.owed[name] = intent.instrument
+
+    def forget(self, now_ns: int) -> None:
+        """Let go of old final orders; one whose command could still be obeyed is kept, up to a wall."""
+        finished = self.finished
+        while len(finished) > FINISHED_MAX:
+            name = next(iter(finished))
+            if now_ns <= finished[name].expires_ns:
+                if len(finished) <= FINISHED_WALL:
+                    return
+                self.shed += 1
+            del finished[name]
+            self.owed.pop(name, None)
+
+    def doubt(self, names: Iterable[str]) -> Messages:
+        """Nobody knows what became of these orders."""
+        messages: Messages = []
+        for name in names:
+            if self.open[name].state is not OrderState.UNKNOWN:
+                messages += self.move(name, OrderState.UNKNOWN, 0)
+        return messages
+
+    # --- what the venue says ------------------------------------------------------------------------
+
+    def seen(self, news: OrderSeen, received_ns: int) -> Messages:
+        """The venue says where an order is; what is older than what is known changes nothing."""
+        name = self.name_of(news.client_order_id, news.venue_order_id)
+        order = self.open.get(name)
+        if order is None:
+            return self._seen_finished(name, news, received_ns)
+        if news.venue_order_id and not order.venue_id:
+            order.venue_id = news.venue_order_id
+            self._remember(self._names, news.venue_order_id, name)
+        order.known, order.heard_ns = True, self.now_ns
+        state, filled = news.state, news.filled_lots
+        if state not in FINAL:
+            known = order.state
+            news_is_old = filled < order.filled_lots or (
+                filled == order.filled_lots
+                and known in (OrderState.ACKNOWLEDGED, OrderState.PARTLY_FILLED)
+            )
+            if news_is_old or (known is OrderState.CANCELLING and filled == order.filled_lots):
+                return []
+            state = OrderState.PARTLY_FILLED if filled else OrderState.ACKNOWLEDGED
+        return self.move(name, state, received_ns, filled, news.reason)
+
+    def _seen_finished(self, name: str, news: OrderSeen, received_ns: int) -> Messages:
+        """A report of an order that is final here: more fills than known, or a life after death."""
+        known = self.finished.get(name)
+        if known is None:
+            return []
+        lives = news.state not in FINAL or news.filled_lots > 0
+        if known.reason is Reason.NEVER_ARRIVED and lives:
+            return self.adopt(name, news, received_ns, known.bot)
+        if news.filled_lots > known.filled_lots:
+            known.filled_lots = news.filled_lots
+            if known.told_lots < known.filled_lots:
+                self.owed[name] = known.instrument
+        elif news.state in FINAL and news.state is not known.state and not self._late(known):
+            self.illegal += 1
+        return []
+
+    @staticmethod
+    def _late(known: Finished) -> bool:
+        """Whether a venue may well say something else of it later: it was given up, not ended."""
+        return known.state is OrderState.REJECTED
+
+    def adopt(self, name: str, news: OrderSeen, received_ns: int, bot: int = 0) -> Messages:
+        """An order at the venue that is ours and that we lack, or gave up; it is ours from now on."""
+        given_up = self.finished.pop(name, None)
+        told_lots = news.filled_lots if given_up is None else given_up.told_lots
+        intent = OrderIntent(
+            self.sender,
+            self.stamp(),
+            received_ns,
+            name,
+            bot,
+            0,
+            0,
+            self.venue,
+            news.instrument,
+            news.side,
+            news.ticks,
+            news.lots,
+            TimeInForce.GTC,
+            0,
+        )
+        order = Order(intent, OrderState.UNKNOWN, told_lots=told_lots, known=True)
+        self.open[name] = order
+        told = self.difference(DifferenceKind.ADOPTED_ORDER, name, 0, news.lots, True)
+        named = news._replace(client_order_id=name)
+        return [told, self._event(order, received_ns, Reason.NONE), *self.seen(named, received_ns)]
+
+    def filled(self, news: FillSeen, received_ns: int) -> Messages:
+        """A fill, once. The order's own total is moved by what the venue says of the order."""
+        if news.number:
+            if news.number == self.fill_number + 1:
+                self.fill_number = news.number
+            self._fill_highest = max(self._fill_highest, news.number)
+        # Where both sides of a trade are ours, they bear one trade id.
+        key = f"{news.instrument}/{news.trade_id}/{news.side}"
+        if key in self._trades:
+            return []
+        self._remember(self._trades, key, None, TRADES_MAX)
+        self.told += 1
+        name = self.name_of(news.client_order_id, news.venue_order_id)
+        order, final = self.open.get(name), self.finished.get(name)
+        bot = 0
+        if order is not None:
+            order.told_lots += news.lots
+            order.known, order.heard_ns = True, self.now_ns
+            bot = order.intent.bot
+        elif final is not None:
+            final.told_lots += news.lots
+            bot = final.bot
+            if final.told_lots >= final.filled_lots:
+                self.owed.pop(name, None)
+        return [
+            Fill(
+                self.sender,
+                self.stamp(),
+                received_ns,
+                name,
+                bot,
+                self.venue,
+                news.instrument,
+                news.side,
+                news.ticks,
+                news.lots,
+                news.fee,
+                news.fee_asset,
+                news.trade_id,
+                news.maker,
+            )
+        ]
+
+    def passed_over(self, news: FillSeen) -> None:
+        """A fill from before our first balance: it is in that already and is never told."""
+        self._remember(
+            self._trades, f"{news.instrument}/{news.trade_id}/{news.side}", None, TRADES_MAX
+        )
+        self.fill_number = max(self.fill_number, news.number)
+        self._fill_highest = max(self._fill_highest, news.number)
+
+    def is_told(self, news: FillSeen) -> bool:
+        """Whether a fill was here before."""
+        return f"{news.instrument}/{news.trade_id}/{news.side}" in self._trades
+
+    def transferred(self, news: TransferSeen, received_ns: int) -> Messages:
+        """Money came or went, once."""
+        if news.transfer_id in self._transfers:
+            return []
+        self._remember(self._transfers, news.transfer_id, None, TRANSFERS_MAX)
+        self.told += 1
+        about = (news.asset, news.amount, news.transfer_id, news.kind)
+        return [Transfer(self.sender, self.stamp(), received_ns, self.venue, *about)]
+
+    def difference(
+        self, kind: DifferenceKind, subject: str, ours: int, theirs: int, repaired: bool
+    ) -> Difference:
+        """A difference, as a message."""
+        stamp = self.stamp()
+        return Difference(self.sender, stamp, 0, self.venue, kind, subject, ours, theirs, repaired)
+
+    @staticmethod
+    def _remember(
+        memory: dict[str, Value], key: str, value: Value, most: int = FINISHED_MAX
+    ) -> None:
+        memory[key] = value
+        if len(memory) > most:
+            del memory[next(iter(memory))]
 
     def _event(self, order: Order, received_ns: int, reason: Reason) -> OrderEvent:
         intent = order.intent
         return OrderEvent(
-            self._sender,
-            self._stamp(),
+            self.sender,
+            self.stamp(),
             received_ns,
             intent.client_order_id,
             intent.bot,
@@ -291,24 +345,28 @@ class Desk:
             order.filled_lots,
             order.state,
             reason,
+            order.venue_id,
         )
 
     def snapshot(self) -> DeskState:
         """The whole state."""
         return DeskState(
             self.open,
-            self._finished,
+            self.finished,
+            self.owed,
+            self._names,
             self._trades,
+            self._transfers,
             self.fill_number,
+            self._fill_highest,
+            self.told,
             self.illegal,
-            self._risk_epoch,
+            self.shed,
         )
 
     def restore(self, state: DeskState) -> None:
         """Become what `snapshot` gave."""
-        self.open = state.open
-        self._finished = state.finished
-        self._trades = state.trades
-        self.fill_number = state.fill_number
-        self.illegal = state.illegal
-        self._risk_epoch = state.risk_epoch
+        self.open, self.finished, self.owed = state.open, state.finished, state.owed
+        self._names, self._trades, self._transfers = state.names, state.trades, state.transfers
+        self.fill_number, self._fill_highest = state.fill_number, state.fill_highest
+        self.told, self.illegal, self.shed = state.told, state.illegal, state.shed

@@ -11,7 +11,7 @@ import msgspec
 
 from engine.books import TrackedBook
 from engine.instruments import Instrument
-from engine.messages import ANSWERED, BUY, SELL, STREAMED, BookState, Frame, OrderIntent, Reason
+from engine.messages import ANSWERED, BUY, SELL, STREAMED, BookState, Frame, Reason
 from engine.venues.handler import (
     UNREADABLE,
     BookNews,
@@ -43,7 +43,6 @@ class Feed:
     into Malformed.
     """
 
-    takes_orders = False
     numbered = False
     chained = True
     verifies = ""
@@ -157,24 +156,6 @@ class Feed:
 
     def restore(self, data: bytes) -> None:
         """Become what `snapshot` gave."""
-
-    # --- orders: none ----------------------------------------------------------------------------
-
-    def order(self, intent: OrderIntent, deadline_ns: int) -> bytes:
-        """Never called: the component refuses orders to a venue that takes none."""
-        raise AssertionError(f"{intent.client_order_id} was to be sent to a venue without orders")
-
-    def cancel(self, client_order_id: str) -> bytes:
-        """Never called, as `order`."""
-        raise AssertionError(f"{client_order_id} was to be cancelled at a venue without orders")
-
-    def query(self, client_order_id: str) -> bytes:
-        """Never called, as `order`."""
-        raise AssertionError(f"{client_order_id} was asked for at a venue without orders")
-
-    def fills_since(self, number: int) -> bytes:
-        """Never called, as `order`."""
-        raise AssertionError(f"fills since {number} were asked for at a venue without orders")
 
 
 class Link(Enum):

@@ -1,4 +1,4 @@
-"""What a venue's protocol handler is: frames in, news out; orders in, bytes out. No I/O, no clock.
+"""What a venue's protocol handler is: frames in, news out. No I/O, no clock.
 
 A handler holds only what is particular to its exchange: how it subscribes, decodes, numbers and
 checks. It applies levels straight to the books it is given and reports what happened as news; what
@@ -14,7 +14,7 @@ import msgspec
 
 from engine.books import TrackedBook
 from engine.instruments import Instrument
-from engine.messages import Frame, OrderIntent, OrderState, Reason
+from engine.messages import Frame, Reason
 
 
 class Check(IntEnum):
@@ -61,45 +61,10 @@ class TradeNews(NamedTuple):
     trade_id: str
 
 
-class OrderNews(NamedTuple):
-    """What the venue says of an order of ours; `filled_lots` is the total."""
+class AccountNews(NamedTuple):
+    """A frame about our own account, for the venue's `Trading` (engine/venues/trading.py) to read."""
 
-    client_order_id: str
-    state: OrderState
-    filled_lots: int
-    reason: Reason
-
-
-class FillNews(NamedTuple):
-    """A fill of an order of ours; `number` counts the venue's fills without a hole."""
-
-    client_order_id: str
-    instrument: int
-    side: int
-    ticks: int
-    lots: int
-    fee: int
-    fee_asset: str
-    trade_id: str
-    maker: bool
-    number: int
-
-
-class QueryNews(NamedTuple):
-    """The answer to a query of one order, with the venue's time."""
-
-    client_order_id: str
-    found: bool
-    state: OrderState
-    filled_lots: int
-    venue_ns: int
-
-
-class BalanceNews(NamedTuple):
-    """What the account holds of an asset, in units."""
-
-    asset: str
-    total: int
+    payload: bytes
 
 
 class Listing(NamedTuple):
@@ -119,18 +84,7 @@ class ListingNews(NamedTuple):
     lot_size: str
 
 
-News = (
-    BookNews
-    | LostNews
-    | WantedNews
-    | OldNews
-    | TradeNews
-    | OrderNews
-    | FillNews
-    | QueryNews
-    | BalanceNews
-    | ListingNews
-)
+News = BookNews | LostNews | WantedNews | OldNews | TradeNews | AccountNews | ListingNews
 
 
 class Endpoint(NamedTuple):
@@ -167,7 +121,7 @@ class Refused(Malformed):
 
 
 class Handler(Protocol):
-    """One exchange's protocol. `takes_orders` is False for one that can only be watched.
+    """One exchange's market data. What is its account's, where that comes on the same line, it passes on.
 
     `verifies` says in a few words what is checked of a book, for the venue's status. `numbered`
     declares that updates carry a number which is the same on every connection of the venue: only
@@ -175,7 +129,6 @@ class Handler(Protocol):
     declares that a frame which is missing shows at the next one, by its number or checksum.
     """
 
-    takes_orders: bool
     verifies: str
     numbered: bool
     chained: bool
@@ -201,18 +154,6 @@ class Handler(Protocol):
 
     def listings_path(self, instrument: int) -> str:
         """What to ask over HTTP for the venue's markets like one; '' where that is not known."""
-
-    def order(self, intent: OrderIntent, deadline_ns: int) -> bytes:
-        """The bytes that place an order which the venue must refuse after `deadline_ns`."""
-
-    def cancel(self, client_order_id: str) -> bytes:
-        """The bytes that cancel an order."""
-
-    def query(self, client_order_id: str) -> bytes:
-        """The bytes that ask what became of an order."""
-
-    def fills_since(self, number: int) -> bytes:
-        """The bytes that ask for all fills after the `number`th."""
 
     def snapshot(self) -> bytes:
         """What the handler keeps between frames, apart from the books."""

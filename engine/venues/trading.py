@@ -13,12 +13,30 @@ from typing import NamedTuple, Protocol
 from engine.messages import Answer, CallKind, OrderIntent, OrderState, Reason
 
 
+class IdForm(IntEnum):
+    """What kind of client order ids a venue takes."""
+
+    TEXT = 1
+    UUID = 2
+    NUMBER = 3
+
+
 class IdRules(NamedTuple):
-    """What a venue takes as a client order id: the characters, the longest, and where that is said."""
+    """What a venue takes as a client order id: the characters, the longest, and where that is said.
+
+    Each begins with `prefix`, which counts in the length. `engine.orders.identity` spells an id so
+    and reads it back; a `Trading` does both, and tells the gateway of ids as the engine knows them.
+    """
 
     alphabet: str
     length_max: int
     source: str
+    form: IdForm = IdForm.TEXT
+    prefix: str = ""
+
+
+class Unsupported(ValueError):
+    """A venue has no such order (a time in force, post-only); raised by `create`, says what."""
 
 
 class Budget(NamedTuple):
@@ -35,6 +53,7 @@ class Request(NamedTuple):
 
     An `answered` one gets a number and an `Answer`; another is a frame of the venue's connection
     whose effect the stream tells by client order id. `weights` are by name of the budget.
+    `deadline_ns` is the deadline that it carries, which may be later than was asked for.
     """
 
     kind: CallKind
@@ -43,6 +62,7 @@ class Request(NamedTuple):
     weights: tuple[tuple[str, int], ...] = ()
     client_order_id: str = ""
     instrument: int = -1
+    deadline_ns: int = 0
 
 
 class OrderRef(NamedTuple):
@@ -79,7 +99,11 @@ class OrderSeen(NamedTuple):
 
 
 class OrderMissing(NamedTuple):
-    """The venue says at a time that it has no order of that client id."""
+    """The venue says at a time that it has no order of that client id.
+
+    Here and below `venue_ns` is when the venue looked, by its own word; where an answer bears no time
+    it is 0, and the gateway takes the time at which it asked.
+    """
 
     client_order_id: str
     venue_ns: int
@@ -111,8 +135,9 @@ class FillSeen(NamedTuple):
 
 
 class FillsSeen(NamedTuple):
-    """The fills since what was asked for, up to `through_ns`; `more` asks for those that did not fit.
+    """The fills since what was asked for, as the venue knew them at `through_ns`; 0: not told.
 
+    `more` asks for those that did not fit; with it, `through_ns` is the time of the last one here.
     `instrument` is -1 for those of the whole account.
     """
 
@@ -164,7 +189,8 @@ class CallFailed(NamedTuple):
     """The venue, or the way there, refused a request; whether it may have been done all the same.
 
     `text` is the venue's own, for people; it holds no secret. A failure with `clock` says that our
-    clock is off; one with `venue_down` counts against the venue's health.
+    clock is off; one with `venue_down` counts against the venue's health. One that came as a frame
+    names its order and what was asked; for an answer the gateway knows both.
     """
 
     effect: Effect
@@ -172,10 +198,29 @@ class CallFailed(NamedTuple):
     text: str
     clock: bool = False
     venue_down: bool = False
+    client_order_id: str = ""
+    kind: CallKind = CallKind.CREATE
+
+
+class AskMore(NamedTuple):
+    """The answer goes on in that of another request, which is part of the same call."""
+
+    request: Request
 
 
 class StreamReady(NamedTuple):
     """The private stream tells of everything from here on."""
+
+
+class CallAnswered(NamedTuple):
+    """On a shared line: the answer to the request that bore this number."""
+
+    call: int
+    news: tuple["PrivateNews", ...]
+
+
+class StreamGap(NamedTuple):
+    """The private stream's numbers have a hole: something was not told."""
 
 
 PrivateNews = (
@@ -190,7 +235,10 @@ PrivateNews = (
     | UsageSeen
     | BannedSeen
     | CallFailed
+    | AskMore
     | StreamReady
+    | CallAnswered
+    | StreamGap
 )
 
 
@@ -198,27 +246,36 @@ class Trading(Protocol):
     """One exchange's private protocol.
 
     `has_deadline` declares that the venue itself refuses an order after its deadline, so that 'not
-    found' becomes evidence. `fills_numbered` declares that fills bear numbers without a hole.
+    found' becomes evidence. `fills_numbered` declares that fills bear numbers without a hole;
+    `fills_by_account` that they are asked for all instruments at once, -1 (numbered ones always are).
     `private_stream` declares that orders and fills are told without being asked for; else the
     gateway asks every so often. `shared_line` declares that they come on the connection that
-    brings the market data, by its handler.
+    brings the market data: its handler passes them on (`AccountNews`), and requests leave there.
     """
 
     ids: IdRules
     budgets: tuple[Budget, ...]
     has_deadline: bool
     fills_numbered: bool
+    fills_by_account: bool
     private_stream: bool
     shared_line: bool
 
     def opened(self, venue_ns: int) -> Sequence[Request]:
-        """What to ask or send when the private connection is open, so that it tells of orders."""
+        """What to ask or send when the private connection is open, so that it tells of orders.
+
+        With a `private_stream`, `StreamReady` says that it does; asked again until then. Without one
+        it is asked once, at the start.
+        """
 
     def keep_alive(self, venue_ns: int) -> Sequence[Request]:
         """What keeps the private stream alive; called each second."""
 
     def create(self, intent: OrderIntent, venue_ns: int, deadline_ns: int) -> Request:
-        """Place an order, which the venue is to refuse after the deadline where it can."""
+        """Place an order, which the venue is to refuse after the deadline where it can.
+
+        Raises Unsupported for one that the venue does not know.
+        """
 
     def cancel(self, ref: OrderRef, venue_ns: int) -> Request:
         """Take an order out."""
@@ -248,7 +305,10 @@ class Trading(Protocol):
         """Have the venue cancel all unless asked again in time (0: never); None where it has none."""
 
     def answered(self, request: Request, answer: Answer) -> Sequence[PrivateNews]:
-        """What an answer says; raises Malformed for one that is not of the protocol."""
+        """What an answer says; raises Malformed for one that is not of the protocol.
+
+        Never asked of an answer that did not come (`failure` timeout, disconnected, unsent).
+        """
 
     def heard(self, payload: bytes) -> Sequence[PrivateNews]:
         """What a frame of the private connection says; raises Malformed."""
@@ -258,3 +318,10 @@ class Trading(Protocol):
 
     def restore(self, data: bytes) -> None:
         """Become what `snapshot` gave."""
+
+
+class SharedLineTrading(Trading, Protocol):
+    """One whose requests are frames of the connection that brings the market data."""
+
+    def framed(self, request: Request, call: int) -> bytes:
+        """The frame of a request that bears a number; `CallAnswered` will name it."""

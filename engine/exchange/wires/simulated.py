@@ -13,28 +13,35 @@ from engine.exchange.exchange import Exchange
 from engine.exchange.orders import (
     DepthChange,
     Event,
-    Fill,
     NewOrder,
-    Order,
     OrderChange,
     PublicTrade,
     Refused,
     Status,
     Why,
 )
+from engine.exchange.wires.simulated_views import (
+    book_view,
+    error_view,
+    fill_view,
+    order_view,
+    side_word,
+    trade_view,
+    update_view,
+)
 from engine.exchange.wires.simulated_words import (
     FAILURES,
-    STATES,
     Request,
     read_order,
     refusal_words,
     words_of_end,
 )
 from engine.exchange.wires.wire import UNREADABLE, Answer, Call, Failure, Outgoing
-from engine.messages import BUY
 from engine.units import UnitError, format_decimal
 
 NEVER = 1 << 62
+ASKING = frozenset({"query", "open_orders", "fills", "balances", "time"})
+"""What changes nothing: its answer bears the number of the request, where it had one."""
 NAMES_MAX = 1_000_000
 
 _REQUEST = msgspec.json.Decoder(Request)
@@ -81,20 +88,24 @@ class SimulatedWire:
         try:
             request = _REQUEST.decode(payload)
         except UNREADABLE as error:
-            answers = [_error("malformed", "", str(error))]
+            answers = [error_view("malformed", "", str(error))]
         else:
             answers = self._serve(connection, request, now_ns)
+            if request.ref and request.op in ASKING:
+                answers = [{**answer, "ref": request.ref} for answer in answers]
         return [Outgoing(connection, msgspec.json.encode(answer)) for answer in answers]
 
     def call(self, call: Call, now_ns: int) -> Answer:
         """There is nothing over HTTP."""
-        return Answer(404, msgspec.json.encode(_error(call.path, "", "this protocol has no calls")))
+        return Answer(
+            404, msgspec.json.encode(error_view(call.path, "", "this protocol has no calls"))
+        )
 
     def failed(self, failure: Failure, call: Call, retry_after_s: int) -> Answer:
         """See `Wire.failed`."""
         status, words = FAILURES[failure]
         headers = (("Retry-After", str(retry_after_s)),) if retry_after_s else ()
-        return Answer(status, msgspec.json.encode(_error(call.path, "", words)), headers)
+        return Answer(status, msgspec.json.encode(error_view(call.path, "", words)), headers)
 
     def refused(self, failure: Failure, payload: bytes, retry_after_s: int) -> bytes:
         """An error that names the request."""
@@ -102,7 +113,10 @@ class SimulatedWire:
             request = _REQUEST.decode(payload)
         except UNREADABLE:
             request = Request("malformed")
-        return msgspec.json.encode(_error(request.op, request.client_id, FAILURES[failure][1]))
+        told = error_view(request.op, request.client_id, FAILURES[failure][1])
+        wait = {"retry_after_s": retry_after_s} if retry_after_s else {}
+        number = {"ref": request.ref} if request.ref and request.op in ASKING else {}
+        return msgspec.json.encode({**told, **wait, **number})
 
     def tick(self, now_ns: int) -> Sequence[Outgoing]:
         """Nothing happens here by itself."""
@@ -120,7 +134,7 @@ class SimulatedWire:
             case "subscribe":
                 return self._subscribe(connection, request.symbols, now_ns)
             case "login":
-                return self._login(connection, request.account)
+                return self._login(connection, request.account, now_ns)
             case "order":
                 return self._order(account, request, now_ns)
             case "orders":
@@ -130,23 +144,28 @@ class SimulatedWire:
             case "query":
                 return [self._query(account, request.client_id, now_ns)]
             case "open_orders":
-                orders = [self._view(order) for order in self.exchange.open_orders(account)]
-                return [{"type": "open_orders", "orders": orders}]
+                orders = [
+                    order_view(self.exchange, order) for order in self.exchange.open_orders(account)
+                ]
+                return [{"type": "open_orders", "orders": orders, "ts": now_ns}]
             case "fills":
-                return [self._fills(account, request.since)]
+                return [{**self._fills(account, request.since), "ts": now_ns}]
             case "balances":
-                return [{"type": "balances", "balances": self.balances(account)}]
+                balances = self.balances(account)
+                return [{"type": "balances", "balances": balances, "ts": now_ns}]
+            case "time":
+                return [{"type": "time", "ts": now_ns}]
             case "audit":
                 return [self.audit(account)]
             case _:
-                return [_error(request.op, "", "unknown op")]
+                return [error_view(request.op, "", "unknown op")]
 
     def _subscribe(self, connection: int, symbols: list[str], now_ns: int) -> list[dict[str, Any]]:
         answers: list[dict[str, Any]] = []
         for symbol in symbols:
             instrument = self.exchange.symbols.get(symbol)
             if instrument is None:
-                answers.append(_error("subscribe", "", f"no symbol {symbol!r}"))
+                answers.append(error_view("subscribe", "", f"no symbol {symbol!r}"))
             elif not self._public:
                 answers.append({"type": "none"})
             else:
@@ -157,24 +176,24 @@ class SimulatedWire:
                 change = DepthChange(
                     instrument.id, market.sequence, market.sequence, tuple(levels), now_ns
                 )
-                answers.append(self._book("snapshot", change))
+                answers.append(book_view(self.exchange, "snapshot", change))
         return answers
 
-    def _login(self, connection: int, account: str) -> list[dict[str, Any]]:
+    def _login(self, connection: int, account: str, now_ns: int) -> list[dict[str, Any]]:
         if account not in self.exchange.accounts.names:
-            return [_error("login", "", f"no account {account!r}")]
+            return [error_view("login", "", f"no account {account!r}")]
         self._accounts[connection] = account
-        return [{"type": "account", "account": account, "simulated": True}]
+        return [{"type": "account", "account": account, "simulated": True, "ts": now_ns}]
 
     def _order(self, account: str, request: Request, now_ns: int) -> list[dict[str, Any]]:
         name = request.client_id
         if (account, name) in self._used:
             self.duplicates += 1
-            return [_error("order", name, "duplicate client_id")]
+            return [error_view("order", name, "duplicate client_id")]
         try:
             new = read_order(self.exchange, request)
         except (KeyError, UnitError) as error:
-            return [_error("order", name, str(error.args[0]))]
+            return [error_view("order", name, str(error.args[0]))]
         self._use(account, name)
         try:
             self.exchange.place(account, new, now_ns)
@@ -186,11 +205,11 @@ class SimulatedWire:
         names = [each.client_id for each in request.orders]
         if len(set(names)) < len(names) or any((account, name) in self._used for name in names):
             self.duplicates += 1
-            return [_error("orders", request.client_id, "duplicate client_id")]
+            return [error_view("orders", request.client_id, "duplicate client_id")]
         try:
             new = [read_order(self.exchange, each) for each in request.orders]
         except (KeyError, UnitError) as error:
-            return [_error("orders", request.client_id, str(error.args[0]))]
+            return [error_view("orders", request.client_id, str(error.args[0]))]
         for name in names:
             self._use(account, name)
         try:
@@ -218,9 +237,9 @@ class SimulatedWire:
             lots = of.quantity_to_lots(request.qty) if request.qty else 0
             exchange.replace(account, order.number, ticks, lots, now_ns)
         except Refused as refused:
-            return [_error(request.op, name, refusal_words(refused.why))]
+            return [error_view(request.op, name, refusal_words(refused.why))]
         except (KeyError, UnitError) as error:
-            return [_error(request.op, name, str(error.args[0]))]
+            return [error_view(request.op, name, str(error.args[0]))]
         return []
 
     def _use(self, account: str, name: str) -> None:
@@ -231,31 +250,26 @@ class SimulatedWire:
 
     def _refuse(self, account: str, new: NewOrder, refused: Refused, now_ns: int) -> dict[str, Any]:
         """What the exchange did not take is an order all the same, rejected or expired."""
+        instrument = self.exchange.instruments[new.instrument]
         view = {
             "client_id": new.client_id,
-            "symbol": self.exchange.instruments[new.instrument].symbol,
+            "symbol": instrument.symbol,
             "state": "expired" if refused.why is Why.DEADLINE else "rejected",
-            "filled": self.exchange.instruments[new.instrument].lots_to_quantity(0),
+            "filled": instrument.lots_to_quantity(0),
+            "side": side_word(new.side),
+            "price": instrument.ticks_to_price(new.ticks),
+            "qty": instrument.lots_to_quantity(new.lots),
         }
         self._used[account, new.client_id] = view
         return {**view, "type": "order", "reason": refusal_words(refused.why), "ts": now_ns}
 
     # --- answers ----------------------------------------------------------------------------------
 
-    def _view(self, order: Order) -> dict[str, Any]:
-        instrument = self.exchange.instruments[order.request.instrument]
-        return {
-            "client_id": order.request.client_id,
-            "symbol": instrument.symbol,
-            "state": STATES[order.status],
-            "filled": instrument.lots_to_quantity(order.filled),
-        }
-
     def _query(self, account: str, name: str, now_ns: int) -> dict[str, Any]:
         view = self._used.get((account, name))
         if view is None:
             try:
-                view = self._view(self.exchange.by_client_id(account, name))
+                view = order_view(self.exchange, self.exchange.by_client_id(account, name))
             except Refused:
                 return {"type": "query", "client_id": name, "found": False, "ts": now_ns}
         return {**view, "type": "query", "found": True, "ts": now_ns}
@@ -266,7 +280,10 @@ class SimulatedWire:
         first = last - len(fills) + 1
         later = fills[max(0, since + 1 - first) :]
         numbers = range(last - len(later) + 1, last + 1)
-        views = [self._fill(fill, number) for fill, number in zip(later, numbers, strict=True)]
+        views = [
+            fill_view(self.exchange, fill, number)
+            for fill, number in zip(later, numbers, strict=True)
+        ]
         return {"type": "fills", "since": since, "fills": views, "last": last}
 
     def balances(self, account: str) -> dict[str, str]:
@@ -279,7 +296,7 @@ class SimulatedWire:
 
     def audit(self, account: str) -> dict[str, Any]:
         """Everything an ending comparison needs of an account, and what of the venue does not hold."""
-        orders = [self._view(order) for order in self.exchange.all_orders(account)]
+        orders = [order_view(self.exchange, order) for order in self.exchange.all_orders(account)]
         orders += [view for (name, _), view in self._used.items() if view and name == account]
         return {
             "type": "audit",
@@ -305,9 +322,9 @@ class SimulatedWire:
             if isinstance(event, OrderChange):
                 self._changed(event, held, out)
             elif self._public and isinstance(event, PublicTrade):
-                self._publish(event, self._trade, out)
+                self._publish(event, trade_view, out)
             elif self._public and isinstance(event, DepthChange):
-                self._publish(event, self._update, out)
+                self._publish(event, update_view, out)
         for change in held.values():
             self._tell(change.order.account, self._state(change), out)
         return out
@@ -318,7 +335,7 @@ class SimulatedWire:
         order, fill = change.order, change.fill
         if fill is not None:
             number = self._seqs[order.account] = self._seqs.get(order.account, 0) + 1
-            self._tell(order.account, self._fill(fill, number), out)
+            self._tell(order.account, fill_view(self.exchange, fill, number), out)
             if not fill.maker and order.status is Status.PARTLY_FILLED:
                 held[order.number] = change
                 return
@@ -327,7 +344,12 @@ class SimulatedWire:
 
     def _state(self, change: OrderChange) -> dict[str, Any]:
         reason = words_of_end(change.order)
-        return {**self._view(change.order), "type": "order", "reason": reason, "ts": change.time_ns}
+        return {
+            **order_view(self.exchange, change.order),
+            "type": "order",
+            "reason": reason,
+            "ts": change.time_ns,
+        }
 
     def _tell(self, account: str, fields: dict[str, Any], out: list[Outgoing]) -> None:
         data = b""
@@ -342,57 +364,5 @@ class SimulatedWire:
             known = symbols.get(event.instrument)
             if known is None or (isinstance(event, DepthChange) and event.last <= known):
                 continue  # the snapshot it has is later
-            data = data or msgspec.json.encode(view(event))
+            data = data or msgspec.json.encode(view(self.exchange, event))
             out.append(Outgoing(connection, data))
-
-    def _update(self, change: DepthChange) -> dict[str, Any]:
-        return self._book("update", change)
-
-    def _book(self, kind: str, change: DepthChange) -> dict[str, Any]:
-        instrument = self.exchange.instruments[change.instrument]
-        sides: dict[int, list[tuple[str, str]]] = {1: [], -1: []}
-        for side, ticks, lots in change.levels:
-            quantity = instrument.lots_to_quantity(lots) if lots else "0"
-            sides[side].append((instrument.ticks_to_price(ticks), quantity))
-        return {
-            "type": kind,
-            "symbol": instrument.symbol,
-            "seq": change.last,
-            "bids": sides[1],
-            "asks": sides[-1],
-            "ts": change.time_ns,
-            "simulated": True,
-        }
-
-    def _trade(self, trade: PublicTrade) -> dict[str, Any]:
-        instrument = self.exchange.instruments[trade.instrument]
-        return {
-            "type": "trade",
-            "symbol": instrument.symbol,
-            "id": str(trade.number),
-            "side": "buy" if trade.side == BUY else "sell",
-            "price": instrument.ticks_to_price(trade.ticks),
-            "qty": instrument.lots_to_quantity(trade.lots),
-            "ts": trade.time_ns,
-        }
-
-    def _fill(self, fill: Fill, number: int) -> dict[str, Any]:
-        instrument = self.exchange.instruments[fill.instrument]
-        return {
-            "type": "fill",
-            "fill_seq": number,
-            "client_id": fill.client_id,
-            "symbol": instrument.symbol,
-            "trade_id": f"{self.exchange.venue}-{fill.number}",
-            "side": "buy" if fill.side == BUY else "sell",
-            "price": instrument.ticks_to_price(fill.ticks),
-            "qty": instrument.lots_to_quantity(fill.lots),
-            "fee": format_decimal(fill.fee, instrument.quote_decimals),
-            "fee_asset": fill.fee_asset,
-            "maker": fill.maker,
-            "ts": fill.time_ns,
-        }
-
-
-def _error(op: str, client_id: str, reason: str) -> dict[str, Any]:
-    return {"type": "error", "op": op, "client_id": client_id, "reason": reason}

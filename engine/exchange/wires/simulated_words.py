@@ -139,6 +139,7 @@ class Request(msgspec.Struct):
     group: int = 0
     parent: int = 0
     orders: list["Request"] = []
+    ref: int = 0
 
 
 def read_order(exchange: Exchange, request: Request) -> NewOrder:

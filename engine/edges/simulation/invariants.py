@@ -15,6 +15,7 @@ from engine.instruments import Instruments
 from engine.messages import (
     AnyMessage,
     BalanceUpdate,
+    CallKind,
     CancelAll,
     CancelCommand,
     CancelIntent,
@@ -152,12 +153,12 @@ class Invariants:
         """A request leaves the gate; `killed` is what the kill switch's page says."""
         if (request.sender, request.sequence) not in self._said:
             raise Broken("journalled before it leaves", f"{request}")
-        if not request.raises_exposure:
+        if request.kind is not CallKind.CREATE:
             self._took_back(request)
             return
-        if killed:
+        if killed and request.raises_exposure:
             raise Broken("nothing opens with the kill switch on", f"{request}")
-        if now_ns > request.expires_ns:
+        if now_ns > request.expires_ns and request.raises_exposure:
             raise Broken("nothing leaves late", f"{request} at {now_ns}")
         name = request.client_order_id
         intent = self._intents.get(name)
@@ -165,6 +166,8 @@ class Invariants:
             raise Broken("intent before effect", f"{request}")
         if name in self.created:
             raise Broken("no id is sent twice", f"{request}")
+        if not request.raises_exposure and not self._commands[name].reduces:
+            raise Broken("what raises exposure says so", f"{request}")
         self.created[name] = intent
 
     def _took_back(self, request: OrderRequest) -> None:

@@ -23,7 +23,14 @@ EVERY_NS = 400 * MS
 AGAIN_NS = 500 * MS
 MONEY = (50, 500, 2000, 3900, 3900, 4100)
 AWAY_BPS = (-8, -2, 0, 0, 2, 5, 20, 300)
-RESTING = (TimeInForce.IOC, TimeInForce.IOC, TimeInForce.GTC, TimeInForce.GTC, TimeInForce.GTD)
+RESTING = (
+    TimeInForce.IOC,
+    TimeInForce.IOC,
+    TimeInForce.FOK,
+    TimeInForce.GTC,
+    TimeInForce.GTC,
+    TimeInForce.GTD,
+)
 
 
 class Whims(Memory):

@@ -117,6 +117,12 @@ def make_config(seed: int, chance: Random) -> Config:
                 "name": name,
                 "order_timeout_ms": chance.choice((300, 1000)),
                 "order_deadline_ms": chance.choice((200, 500)),
+                "trading": {
+                    "reconcile_every_s": chance.choice((3, 10)),
+                    "breaker_failures": chance.choice((2, 5)),
+                    "breaker_timeout_ms": chance.choice((200, 1000)),
+                    "foreign_orders": chance.choice(("leave", "alarm", "adopt")),
+                },
             }
             for name in VENUES
         ],

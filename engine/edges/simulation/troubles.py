@@ -1,11 +1,13 @@
 """What is done to a simulated world: deaths, freezes, a full disk, an operator's words, other hands."""
 
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.config import ENGINE_ACCOUNT
+from engine.edges.directory import KillSwitchPage
 from engine.edges.simulation.actor import Actor
-from engine.edges.simulation.invariants import BY_HAND
+from engine.edges.simulation.invariants import BY_HAND, Invariants
 from engine.edges.simulation.line import VenueLine
 from engine.edges.simulation.plan import SECOND_NS, Injection, Kind, Point
 from engine.exchange.orders import NewOrder, Refused
@@ -32,6 +34,19 @@ LIMITS = (
     (Scope.ASSET, "ETH", "position_max", "1"),
     (Scope.ASSET, "ETH", "position_max", "nonsense"),
 )
+
+
+class WatchedSwitch(KillSwitchPage):
+    """The kill switch, whoever turns it: from then on no cancel needs a wish of its own."""
+
+    def __init__(self, path: Path, invariants: Invariants) -> None:
+        super().__init__(path, create=True)
+        self._invariants = invariants
+
+    def turn(self, on: bool) -> None:
+        """See `KillSwitchPage`."""
+        super().turn(on)
+        self._invariants.swept = self._invariants.swept or on
 
 
 class Troubles:
@@ -134,6 +149,18 @@ class Troubles:
             line.front.do(act, self._world.now_ns)
         line.schedule()
 
+    def clear_hands(self, line: VenueLine) -> None:
+        """Whoever placed orders by hand takes them back."""
+        exchange = line.front.exchange
+
+        def act(clock_ns: int) -> None:
+            for order in exchange.open_orders(ENGINE_ACCOUNT):
+                if order.request.client_id.startswith(BY_HAND):
+                    exchange.cancel(ENGINE_ACCOUNT, order.number, clock_ns)
+
+        line.front.do(act, self._world.now_ns)
+        line.schedule()
+
     def close_breaker(self, venue: int) -> None:
         """The operator trusts a venue again."""
         actor = self._world.lines[venue].actor
@@ -142,4 +169,3 @@ class Troubles:
     def turn_kill_switch(self, on: bool) -> None:
         """The operator's, or of who mended what had turned it on."""
         self._world.kill_switch.turn(on)
-        self._world.invariants.swept = self._world.invariants.swept or on

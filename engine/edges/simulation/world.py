@@ -16,7 +16,7 @@ from typing import NamedTuple
 from engine.assembly import build, topology_of
 from engine.component import Component
 from engine.config import instruments_of
-from engine.edges.directory import SHARED, KillSwitchPage
+from engine.edges.directory import SHARED
 from engine.edges.exchange_server import make_exchange, make_front
 from engine.edges.journal import JournalError, read_journal, segments
 from engine.edges.simulation.actor import Actor, Clock, Killed, SimulatedLoop
@@ -28,7 +28,7 @@ from engine.edges.simulation.monkey import Monkey
 from engine.edges.simulation.network import MS, Mail, SimulatedBus
 from engine.edges.simulation.plan import BEGIN_NS, MONKEY, SECOND_NS, Injection, Scenario
 from engine.edges.simulation.rest import at_rest, restless
-from engine.edges.simulation.troubles import Troubles
+from engine.edges.simulation.troubles import Troubles, WatchedSwitch
 from engine.exchange.fair_price import FairPrice
 from engine.exchange.wires.simulated import SimulatedWire
 from engine.messages import (
@@ -320,7 +320,7 @@ class World:
     def run(self) -> Outcome:
         """Everything, until it is quiet or something is broken."""
         self._folder.mkdir(parents=True)
-        self.kill_switch = KillSwitchPage(self._folder / "kill-switch", create=True)
+        self.kill_switch = WatchedSwitch(self._folder / "kill-switch", self.invariants)
         invariant = seen = ""
         collecting = gc.isenabled()
         gc.disable()
@@ -385,3 +385,4 @@ class World:
             line.front.turned(line.front.faults.clear(0, self.now_ns), self.now_ns)
             line.schedule()
             self.troubles.close_breaker(venue)
+            self.troubles.clear_hands(line)

@@ -17,6 +17,7 @@ from engine.edges.simulation.shrinking import Shrinker
 from engine.edges.simulation.world import Outcome, World
 from engine.ledger import Ledger
 from engine.messages import (
+    CallKind,
     CancelCommand,
     CancelIntent,
     Fill,
@@ -26,7 +27,9 @@ from engine.messages import (
     OrderState,
     Reason,
 )
-from engine.orders.desk import Desk
+from engine.orders.calls import Calls
+from engine.orders.desk import Messages
+from engine.orders.pursuit import Pursuit
 from engine.risk import RiskGuard
 
 SEEDS_MAX = 500
@@ -37,20 +40,29 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 def retry_after_timeout(patch: pytest.MonkeyPatch) -> None:
     """An order that was not answered in time is simply sent again."""
-    chase = Desk.chase
+    leave, chase = Calls._leave, Pursuit.chase
+    sent: dict[str, OrderRequest] = {}
 
-    def chase_and_retry(self: Desk, now_ns: int, connected: bool) -> list[Any]:
-        outputs = chase(self, now_ns, connected)
-        again = []
-        for event in outputs:
-            if isinstance(event, OrderEvent) and event.state is OrderState.UNKNOWN and connected:
-                intent = self.open[event.client_order_id].intent
-                payload = self._handler.order(intent, now_ns + 10**9)
-                late_ns = now_ns + 10**9
-                again.append(self._request(0, event.client_order_id, True, late_ns, payload))
-        return outputs + again
+    def leave_and_note(self: Calls, *what: Any) -> Messages:
+        messages = leave(self, *what)
+        for effect in messages:
+            if isinstance(effect, OrderRequest) and effect.kind is CallKind.CREATE:
+                sent[effect.client_order_id] = effect
+        return messages
 
-    patch.setattr(Desk, "chase", chase_and_retry)
+    def chase_and_retry(self: Pursuit, now_ns: int, reachable: bool) -> Messages:
+        messages = chase(self, now_ns, reachable)
+        for event in list(messages):
+            if isinstance(event, OrderEvent) and event.state is OrderState.UNKNOWN and reachable:
+                first = sent.get(event.client_order_id)
+                if first is not None:
+                    stamp, expires_ns = self._desk.stamp(), now_ns + 10**9
+                    again = msgspec.structs.replace(first, sequence=stamp, expires_ns=expires_ns)
+                    messages.append(again)
+        return messages
+
+    patch.setattr(Calls, "_leave", leave_and_note)
+    patch.setattr(Pursuit, "chase", chase_and_retry)
 
 
 def fill_counted_by_order(patch: pytest.MonkeyPatch) -> None:

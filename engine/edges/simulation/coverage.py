@@ -9,7 +9,9 @@ from engine.messages import (
     AnyMessage,
     Difference,
     DifferenceKind,
+    OrderCommand,
     OrderEvent,
+    OrderIntent,
     OrderRefused,
     OrderState,
     ParentEvent,
@@ -50,6 +52,10 @@ class Coverage:
             counts["order state", message.state.name] += 1
             if message.reason:
                 counts["order reason", message.reason.name] += 1
+        elif isinstance(message, OrderIntent):
+            counts["order state", OrderState.INTENDED.name] += 1
+        elif isinstance(message, OrderCommand):
+            counts["order state", OrderState.APPROVED.name] += 1
         elif isinstance(message, OrderRefused):
             counts["refusal", message.reason.name] += 1
         elif isinstance(message, RiskLevel):

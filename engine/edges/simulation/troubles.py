@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from engine.edges.simulation.world import World
 
 OPERATOR = "the simulated operator"
+AGAIN_NS = 6 * SECOND_NS
 LIMITS = (
     (Scope.ASSET, "BTC", "position_max", "0.08"),
     (Scope.GLOBAL, "", "order_notional_max", "2500"),
@@ -54,6 +55,7 @@ class Troubles:
 
     def __init__(self, world: "World") -> None:
         self._world = world
+        self._awaited = False
 
     def inject(self, injection: Injection) -> None:
         """Its time has come."""
@@ -101,8 +103,7 @@ class Troubles:
         names = [venue.name for venue in world.config.venues]
         risk = world.topology.actor(world.topology.of_kind("risk")[0])
         if kind is Kind.LEVEL:
-            level = Risk(1 + injection.count % len(Risk))
-            world.inject(risk, lambda number: SetRiskLevel(0, number, 0, level, OPERATOR))
+            self.set_level(Risk(1 + injection.count % len(Risk)))
             return
         if kind is Kind.LIMIT:
             scope, subject, name, value = LIMITS[injection.count % len(LIMITS)]
@@ -125,6 +126,22 @@ class Troubles:
         elif kind is Kind.BREAKER:
             world.inject(line.actor, lambda number: SetBreaker(0, number, 0, venue, True, OPERATOR))
             world.at(world.now_ns + injection.for_ns, self.close_breaker, venue)
+
+    def set_level(self, level: Risk) -> None:
+        """The operator moves the RiskGuard."""
+        world = self._world
+        risk = world.topology.actor(world.topology.of_kind("risk")[0])
+        world.inject(risk, lambda number: SetRiskLevel(0, number, 0, level, OPERATOR))
+
+    def halted(self) -> None:
+        """After a while the operator lets it trade again; it never does by itself."""
+        if not self._awaited:
+            self._awaited = True
+            self._world.at(self._world.now_ns + AGAIN_NS, self._let_trade)
+
+    def _let_trade(self) -> None:
+        self._awaited = False
+        self.set_level(Risk.NORMAL)
 
     def _set_limit(self, actor: str, what: tuple[Scope, str, str, str]) -> None:
         self._world.inject(actor, lambda number: SetLimit(0, number, 0, *what, OPERATOR))

@@ -35,6 +35,8 @@ from engine.messages import (
     AnyMessage,
     OrderRequest,
     Reason,
+    Risk,
+    RiskLevel,
     decode,
 )
 from engine.routes import Topology
@@ -306,6 +308,8 @@ class World:
         """See `engine.edges.simulation.actor.Told`."""
         self.trace.append((now_ns, actor, message))
         self.invariants.journalled(message, data)
+        if isinstance(message, RiskLevel) and message.level >= Risk.HALT:
+            self.troubles.halted()
 
     def happened(self, injection: Injection) -> None:
         """See `engine.edges.simulation.actor.Told`."""

@@ -37,6 +37,7 @@ class Kind(StrEnum):
     LIMIT = "limit"
     FOREIGN_ORDER = "foreign_order"  # somebody trades on the account by hand
     CANCELLED_THERE = "cancelled_there"  # somebody cancels our orders by hand
+    DEPOSIT = "deposit"  # money that the venue's protocol tells nothing of
 
 
 class Point(StrEnum):
@@ -242,7 +243,7 @@ def make_faults(chance: Random) -> list[dict[str, Any]]:
 # --- what is done to the engine -------------------------------------------------------------------
 
 OPERATOR = (Kind.LEVEL, Kind.RECONCILE, Kind.CANCEL_ALL, Kind.BREAKER, Kind.LIMIT)
-WEIGHTS = {
+WEIGHTS: dict[Kind, float] = {
     Kind.CRASH: 8,
     Kind.FREEZE: 3,
     Kind.FROZEN_DEAD: 2,
@@ -251,7 +252,8 @@ WEIGHTS = {
     Kind.DISCONNECT: 3,
     Kind.KILL_SWITCH: 1,
     Kind.FOREIGN_ORDER: 1,
-    Kind.CANCELLED_THERE: 1,
+    Kind.CANCELLED_THERE: 2,
+    Kind.DEPOSIT: 0.3,
     **dict.fromkeys(OPERATOR, 1),
 }
 OF_VENUES = (
@@ -261,6 +263,7 @@ OF_VENUES = (
     Kind.BREAKER,
     Kind.FOREIGN_ORDER,
     Kind.CANCELLED_THERE,
+    Kind.DEPOSIT,
 )
 OF_ACTORS = (Kind.CRASH, Kind.FREEZE, Kind.FROZEN_DEAD, Kind.DISK_FULL)
 EVERY_S = 6.0

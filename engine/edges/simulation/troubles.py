@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from engine.edges.simulation.world import World
 
 OPERATOR = "the simulated operator"
+LEVELS = (Risk.HALT, Risk.SHUTDOWN, Risk.RESTRICTED, Risk.SHUTDOWN, Risk.CAUTION, Risk.NORMAL)
+DEPOSITED = ("USDT", 1_000_000_000)
 AGAIN_NS = 6 * SECOND_NS
 LIMITS = (
     (Scope.ASSET, "BTC", "position_max", "0.08"),
@@ -103,7 +105,7 @@ class Troubles:
         names = [venue.name for venue in world.config.venues]
         risk = world.topology.actor(world.topology.of_kind("risk")[0])
         if kind is Kind.LEVEL:
-            self.set_level(Risk(1 + injection.count % len(Risk)))
+            self.set_level(LEVELS[injection.count % len(LEVELS)])
             return
         if kind is Kind.LIMIT:
             scope, subject, name, value = LIMITS[injection.count % len(LIMITS)]
@@ -121,7 +123,7 @@ class Troubles:
         elif kind is Kind.CANCEL_ALL:
             world.invariants.swept = True
             world.inject(line.actor, lambda number: CancelAll(0, number, 0, venue, OPERATOR))
-        elif kind in (Kind.FOREIGN_ORDER, Kind.CANCELLED_THERE):
+        elif kind in (Kind.FOREIGN_ORDER, Kind.CANCELLED_THERE, Kind.DEPOSIT):
             self._by_hand(line, kind, injection.count)
         elif kind is Kind.BREAKER:
             world.inject(line.actor, lambda number: SetBreaker(0, number, 0, venue, True, OPERATOR))
@@ -147,13 +149,18 @@ class Troubles:
         self._world.inject(actor, lambda number: SetLimit(0, number, 0, *what, OPERATOR))
 
     def _by_hand(self, line: VenueLine, kind: Kind, count: int) -> None:
-        """Somebody else uses our account at a venue: far from the market, or to cancel."""
+        """Somebody else uses our account at a venue: far from the market, to cancel, to pay in."""
         exchange = line.front.exchange
         instrument = self._world.instruments.of_venue(line.venue)[0]
 
         def act(clock_ns: int) -> None:
             if kind is Kind.CANCELLED_THERE:
                 exchange.cancel_all(ENGINE_ACCOUNT, None, clock_ns)
+                return
+            if kind is Kind.DEPOSIT:
+                asset, units = DEPOSITED
+                exchange.accounts.deposit(ENGINE_ACCOUNT, asset, units, clock_ns, "by hand")
+                self._world.invariants.deposited(line.venue, asset, units)
                 return
             ticks = instrument.price_to_ticks("30000")
             lots = instrument.quantity_to_lots("0.001")

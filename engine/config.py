@@ -55,6 +55,10 @@ Protocol = Literal[
 ]
 
 
+SERVED = ("simulated", "binance", "kraken")
+"""The protocols that the simulated exchange speaks."""
+
+
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A table of the configuration: unknown keys are errors."""
 
@@ -251,8 +255,10 @@ def _check(config: Config, source: str) -> None:
     for place, venue in enumerate(config.venues):
         if (venue.kind == "replay") != bool(venue.path):
             fail(f"venues[{place}].path", "a replay needs the path of a recording, others none")
-        if venue.kind == "simulated" and venue.protocol != "simulated":
-            fail(f"venues[{place}].protocol", "a simulated venue speaks 'simulated'")
+        if venue.kind == "simulated" and venue.protocol not in SERVED:
+            fail(
+                f"venues[{place}].protocol", f"a simulated venue speaks one of {', '.join(SERVED)}"
+            )
         if venue.kind == "watch" and venue.protocol == "simulated":
             fail(f"venues[{place}].protocol", "name the exchange's protocol, such as 'kraken'")
         if (venue.protocol == "ccxt") != bool(venue.exchange):
@@ -264,6 +270,10 @@ def _check(config: Config, source: str) -> None:
         if instrument.venue not in venues:
             known = ", ".join(venues)
             fail(f"instruments[{place}].venue", f"one of {known} expected, not {instrument.venue}")
+        venue = config.venues[venues.index(instrument.venue)]
+        joined = venue.kind == "simulated" and venue.protocol == "binance"
+        if joined and "/" in (instrument.native or instrument.symbol):
+            fail(f"instruments[{place}].native", "Binance's own name is expected, as 'BTCUSDT'")
     _check_references(config, venues, fail)
     try:
         instruments = instruments_of(config)

@@ -19,7 +19,8 @@ class TradingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alone, alarmed about, or taken over ('adopt': counted as ours, cancelled at a kill). The breaker opens
     after so many failures in a row, and asks again after `breaker_timeout_ms` x 2^times, ten times at most.
     A key that may withdraw money is refused unless `allow_withdrawal_key` says that it is meant.
-    `dead_man_s` has the venue cancel all orders when we are not heard of for so long (0: never).
+    `dead_man_s` has the venue cancel all orders when we are not heard of for so long (0: never). `tier` is
+    the account's at Kraken, whose limits go by that.
     """
 
     gateway: Literal["native", "ccxt", "none"] = "native"
@@ -33,3 +34,4 @@ class TradingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     breaker_timeout_ms: Annotated[int, Meta(ge=10, le=600_000)] = 1000
     allow_withdrawal_key: bool = False
     dead_man_s: Annotated[int, Meta(ge=0, le=86_400)] = 0
+    tier: Literal["starter", "intermediate", "pro"] = "starter"

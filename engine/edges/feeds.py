@@ -14,6 +14,9 @@ from engine.edges.capture import CapturedFrame, frames_of
 from engine.edges.ccxt_feed import CcxtFeed
 from engine.edges.directory import Counter
 from engine.edges.loop import ActorLoop
+from engine.edges.private_edges import open_private, served
+from engine.edges.private_http import PrivateHttp
+from engine.edges.private_stream import PrivateStream
 from engine.edges.public_feeds import sockets_to, watch
 from engine.edges.venue_edges import VenueEdges
 from engine.edges.venue_http import VenueHttp
@@ -108,8 +111,9 @@ class Feeds:
 
 def open_feeds(loop: ActorLoop, config: Config, exchange: str) -> Feeds:
     """Open what the venues hosted by `loop` need; must run on its event loop."""
-    sockets: list[VenueSocket | CcxtFeed] = []
+    sockets: list[VenueSocket | CcxtFeed | PrivateStream] = []
     https: list[VenueHttp] = []
+    privates: list[PrivateHttp] = []
     replays = []
     now_ns = loop.directory.now_ns
     for component in loop.host.components:
@@ -119,15 +123,23 @@ def open_feeds(loop: ActorLoop, config: Config, exchange: str) -> Feeds:
         if settings.kind == "replay":
             frames = frames_of(Path(settings.path), settings.name)
             replays.append(ReplayFeed(loop, component.venue, frames, settings.speed))
-        elif settings.kind == "simulated":
+        elif settings.kind == "simulated" and settings.protocol == "simulated":
             url = f"{exchange}/{settings.name}"
             endpoint = component.lines.handler.endpoint._replace(stream=url)
             sockets += sockets_to(loop, now_ns, component, endpoint, None)
+        elif settings.kind == "simulated":
+            watching, asking = watch(loop, now_ns, component, served(settings, exchange))
+            sockets += watching
+            https += asking
         else:
             watching, asking = watch(loop, now_ns, component, settings)
             sockets += watching
             https += asking
-    feeds = Feeds(VenueEdges(sockets, https, loop.fail), replays)
+        private = open_private(loop, now_ns, config, component, exchange)
+        if private is not None:
+            privates.append(private[0])
+            sockets.append(private[1])
+    feeds = Feeds(VenueEdges(sockets, https, loop.fail, privates), replays)
     loop.gate.gateway = feeds
     feeds.open()
     return feeds

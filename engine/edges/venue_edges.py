@@ -1,13 +1,22 @@
-"""All that connects an actor's venues to the world: their sockets and their HTTP, as one gateway."""
+"""All that connects an actor's venues to the world: sockets, HTTP and private calls, as one gateway."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 
 from engine.edges.ccxt_feed import CcxtFeed
+from engine.edges.private_http import PrivateHttp
+from engine.edges.private_stream import PrivateStream
 from engine.edges.venue_http import VenueHttp
 from engine.edges.venue_socket import VenueSocket
-from engine.messages import AnyMessage, HttpRequest, OrderRequest, Reason, SendFrame
+from engine.messages import (
+    AnyMessage,
+    HttpRequest,
+    OrderRequest,
+    Reason,
+    SendFrame,
+    VenueCall,
+)
 
 
 def _tell(task: "asyncio.Task[None]", fail: Callable[[Exception], None]) -> None:
@@ -18,17 +27,19 @@ def _tell(task: "asyncio.Task[None]", fail: Callable[[Exception], None]) -> None
 
 
 class VenueEdges:
-    """Sockets and HTTP of an actor's venues. Implements `engine.edges.gate.Gateway`."""
+    """Sockets, HTTP and private calls of an actor's venues. Implements `engine.edges.gate.Gateway`."""
 
     def __init__(
         self,
-        sockets: Iterable[VenueSocket | CcxtFeed],
+        sockets: Iterable[VenueSocket | CcxtFeed | PrivateStream],
         https: Sequence[VenueHttp],
         fail: Callable[[Exception], None],
+        privates: Sequence[PrivateHttp] = (),
     ) -> None:
         self._fail = fail
         self._sockets = {(socket.venue, socket.connection): socket for socket in sockets}
         self._https = {http.venue: http for http in https}
+        self._privates = {private.venue: private for private in privates}
         self._tasks: list[asyncio.Task[None]] = []
 
     def open(self) -> None:
@@ -44,6 +55,8 @@ class VenueEdges:
         """Close all and wait until they are; raises what ended a task by itself."""
         for task in self._tasks:
             task.cancel()
+        for private in self._privates.values():
+            await private.close()
         for result in await asyncio.gather(*self._tasks, return_exceptions=True):
             if isinstance(result, Exception):
                 raise result
@@ -54,6 +67,9 @@ class VenueEdges:
         if isinstance(effect, HttpRequest):
             http = self._https.get(effect.venue)
             sent = http is not None and http.ask(effect)
+        elif isinstance(effect, VenueCall) or (isinstance(effect, OrderRequest) and effect.call):
+            private = self._privates.get(effect.venue)
+            sent = private is not None and private.ask(effect)
         elif isinstance(effect, (SendFrame, OrderRequest)):
             socket = self._sockets.get((effect.venue, effect.connection))
             if socket is not None:

@@ -1,0 +1,75 @@
+"""What carries the orders of a natively traded venue: its private calls and its private connection."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from engine.config import Config, ConfigError, VenueConfig
+from engine.edges.private_hosts import PrivateHosts, hosts_in
+from engine.edges.private_http import Inbox, PrivateHttp
+from engine.edges.private_stream import PrivateStream
+from engine.edges.secrets import keys_of
+from engine.venue import Venue
+from engine.venues.native_calls import ENDPOINTS, PrivateEndpoint
+
+WIRE_STREAMS = {"binance": "/stream", "kraken": "/v2"}
+"""Where below a simulated venue's wire its public streams are."""
+
+SANDBOXES = {
+    "binance": ("https://testnet.binance.vision", "wss://ws-api.testnet.binance.vision/ws-api/v3")
+}
+"""The exchanges' own testnets: of HTTP, and of the private stream."""
+
+
+def wire_urls(exchange: str, name: str, protocol: str) -> tuple[str, str]:
+    """The addresses of a simulated venue's wire: of its websockets, and of its HTTP."""
+    stream = f"{exchange}/{name}/{protocol}"
+    return stream, "http" + stream.removeprefix("ws")
+
+
+def served(settings: VenueConfig, exchange: str) -> VenueConfig:
+    """A simulated venue that speaks a real one's protocol, with the addresses of its market data."""
+    stream, rest = wire_urls(exchange, settings.name, settings.protocol)
+    stream += WIRE_STREAMS[settings.protocol]
+    return msgspec.structs.replace(settings, stream_url=stream, rest_url=rest)
+
+
+def private_endpoint(config: Config, place: int, exchange: str) -> PrivateEndpoint:
+    """Where the account of the venue at a place is asked; on paper that is our own exchange.
+
+    Raises ConfigError for a sandbox that the exchange does not have.
+    """
+    venue = config.venues[place]
+    endpoint = ENDPOINTS[venue.protocol]
+    if config.mode == "sandbox":
+        if venue.protocol not in SANDBOXES:
+            raise ConfigError(f"venues[{place}].protocol: {venue.protocol} has no spot testnet")
+        rest, stream = SANDBOXES[venue.protocol]
+        return endpoint._replace(rest=rest, stream=stream)
+    if venue.kind == "simulated" or config.mode == "paper":
+        stream, rest = wire_urls(exchange, venue.name, venue.protocol)
+        return endpoint._replace(rest=rest, stream=stream + endpoint.path)
+    return endpoint
+
+
+def open_private(
+    inbox: Inbox, now_ns: Callable[[], int], config: Config, venue: Venue, exchange: str
+) -> tuple[PrivateHttp, PrivateStream] | None:
+    """Both, for a venue that is traded on natively over connections of its own; None for others.
+
+    Raises ConfigError where a key is missing.
+    """
+    place = venue.venue
+    settings = config.venues[place]
+    if settings.protocol not in ENDPOINTS or settings.trading.gateway != "native":
+        return None
+    keys = keys_of(config, place)
+    if keys is None:
+        return None
+    endpoint = private_endpoint(config, place, exchange)
+    production = ENDPOINTS[settings.protocol]
+    hosts = PrivateHosts(config.mode, hosts_in([production.rest, production.stream]))
+    http = PrivateHttp(inbox, place, settings.protocol, endpoint.rest, keys, hosts, now_ns)
+    number = venue.lines.connections
+    stream = PrivateStream(inbox, number, settings.protocol, endpoint, http, keys, hosts, now_ns)
+    return http, stream

@@ -54,7 +54,7 @@ class Invariants:
         coverage: Coverage,
     ) -> None:
         self.coverage = coverage
-        self.fills: dict[tuple[int, str], Fill] = {}
+        self.fills: dict[tuple[int, int, int, str], Fill] = {}
         self.created: dict[str, OrderIntent] = {}  # those whose request left
         self.swept = False  # somebody cancelled everything: no cancel needs a wish of its own
         self._exchanges = exchanges
@@ -142,7 +142,7 @@ class Invariants:
                     )
 
     def _filled(self, fill: Fill) -> None:
-        key = fill.venue, fill.trade_id
+        key = fill.venue, fill.instrument, fill.side, fill.trade_id
         if key in self.fills:
             raise Broken("a fill is told once", f"{fill} and {self.fills[key]}")
         self.fills[key] = fill

@@ -4,6 +4,7 @@ A `Scenario` is the whole input of a simulated world: the same one gives the sam
 message. Its injections can be taken away one by one, which is how a failing one is made short.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 from random import Random
 from typing import Any
@@ -95,6 +96,19 @@ GRIDS = {
     ("beta", "BTC/USDT"): ("0.05", "0.0005"),
     ("beta", "ETH/USDT"): ("0.01", "0.001"),
 }
+PROTOCOLS = (
+    ("simulated", "simulated"),
+    ("simulated", "simulated"),
+    ("simulated", "simulated"),
+    ("binance", "kraken"),
+    ("simulated", "binance"),
+    ("kraken", "simulated"),
+)
+NATIVES: dict[str, Callable[[str], str]] = {
+    "simulated": lambda symbol: symbol,
+    "binance": lambda symbol: symbol.replace("/", ""),
+    "kraken": lambda symbol: symbol,
+}
 PRICES = {"BTC/USDT": "60000", "ETH/USDT": "3000"}
 COMPONENTS = (
     "venue-alpha",
@@ -110,12 +124,14 @@ COMPONENTS = (
 
 def make_config(seed: int, chance: Random) -> Config:
     """Two venues that trade the same, two bots, limits that are soon reached, faults, a placement."""
+    protocols = chance.choice(PROTOCOLS)
     table: dict[str, Any] = {
         "name": f"simulated-{seed}",
         "seed": seed,
         "venues": [
             {
                 "name": name,
+                "protocol": protocol,
                 "order_timeout_ms": chance.choice((300, 1000)),
                 "order_deadline_ms": chance.choice((200, 500)),
                 "trading": {
@@ -125,12 +141,13 @@ def make_config(seed: int, chance: Random) -> Config:
                     "foreign_orders": chance.choice(("leave", "alarm", "adopt")),
                 },
             }
-            for name in VENUES
+            for name, protocol in zip(VENUES, protocols, strict=True)
         ],
         "instruments": [
             {
                 "venue": venue,
                 "symbol": symbol,
+                "native": NATIVES[dict(zip(VENUES, protocols, strict=True))[venue]](symbol),
                 "tick_size": tick,
                 "lot_size": lot,
                 "notional_min": "10",
@@ -168,7 +185,7 @@ def make_config(seed: int, chance: Random) -> Config:
             "prices": PRICES,
             "balances": {name: {"BTC": "2", "ETH": "40", "USDT": "150000"} for name in VENUES},
             "latency": make_distance(chance),
-            "faults": {"seed": seed + 1, "plan": make_faults(chance)},
+            "faults": {"seed": seed + 1, "plan": make_faults(chance, protocols)},
         },
         "placement": make_placement(chance),
     }
@@ -226,12 +243,14 @@ FAULTS: dict[FaultKind, dict[str, Any]] = {
 }
 
 
-def make_faults(chance: Random) -> list[dict[str, Any]]:
+def make_faults(chance: Random, protocols: tuple[str, str]) -> list[dict[str, Any]]:
     """What the exchanges do wrong: some kinds of all."""
     kinds = chance.sample(sorted(FAULTS), chance.randint(2, 8))
     plan = []
     for kind in kinds:
         fault = {"kind": kind.value, **FAULTS[kind]}
+        if "endpoint" in fault and protocols != ("simulated", "simulated"):
+            fault |= {"endpoint": "", "chance": 0.04}  # whatever is asked
         if kind is FaultKind.CLOCK_SKEW:
             fault["skew_ms"] = chance.choice((-3000, -300, 300, 3000))
         if chance.random() < 0.5:

@@ -4,11 +4,11 @@ The one file that knows every component's class. `topology_of` gives the numbers
 components of one actor, the same in a backtest, in one process and in a cluster.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from engine.bots.arbitrage import ArbitrageBot
 from engine.component import Component
-from engine.config import BotConfig, Config
+from engine.config import ASSET_DECIMALS, BotConfig, Config
 from engine.execution import Execution
 from engine.instruments import Instrument, Instruments
 from engine.ledger import Ledger
@@ -20,6 +20,7 @@ from engine.routes import Topology
 from engine.scanner import Scanner
 from engine.venue import Venue
 from engine.venues.binance import BinanceFuturesHandler, BinanceHandler
+from engine.venues.binance_trading import BinanceTrading
 from engine.venues.bitfinex import BitfinexHandler
 from engine.venues.bitstamp import BitstampHandler
 from engine.venues.bybit import BybitHandler, BybitLinearHandler
@@ -29,6 +30,7 @@ from engine.venues.coinbase_exchange import CoinbaseExchangeHandler
 from engine.venues.gate import GateHandler
 from engine.venues.handler import Handler
 from engine.venues.kraken import KrakenHandler
+from engine.venues.kraken_trading import KrakenTrading
 from engine.venues.kraken_v1 import KrakenV1Handler
 from engine.venues.kucoin import KucoinHandler
 from engine.venues.okx import OkxHandler
@@ -57,11 +59,6 @@ HANDLERS: dict[str, type[Handler]] = {
     "kucoin": KucoinHandler,
     "okx": OkxHandler,
 }
-
-TRADINGS: dict[str, Callable[[Sequence[Instrument], Mapping[int, str]], Trading]] = {
-    "simulated": SimulatedTrading,
-}
-"""The private protocols by name; of an exchange that is not here, the books are watched."""
 
 BOTS: dict[str, type[ArbitrageBot]] = {"arbitrage": ArbitrageBot}
 
@@ -157,8 +154,17 @@ def make_venue(config: Config, place: int, instruments: Instruments, number: int
 def make_trading(config: Config, place: int, instruments: Instruments) -> Trading | None:
     """The private protocol of a venue; None for one that is only watched."""
     venue = config.venues[place]
-    if venue.trading.gateway == "none" or venue.protocol not in TRADINGS:
-        return None
     part = instruments.of_venue(place)
     natives = {i.id: config.instruments[i.id].native or i.symbol for i in part}
-    return TRADINGS[venue.protocol](part, natives)
+    decimals = {**ASSET_DECIMALS, **config.assets}
+    # A real exchange is traded on by a mode that says so, a recording by its own protocol only.
+    traded = venue.kind == "simulated" or (venue.kind == "watch" and config.mode != "simulated")
+    limited = config.exchange.limits or venue.kind != "simulated"
+    match venue.trading.gateway, venue.protocol:
+        case "native", "simulated":
+            return SimulatedTrading(part, natives)
+        case "native", "binance" if traded:
+            return BinanceTrading(part, natives, decimals, limited)
+        case "native", "kraken" if traded:
+            return KrakenTrading(part, natives, decimals, venue.trading.tier, limited)
+    return None

@@ -309,6 +309,10 @@ def test_recorded_balances(recorded: Path) -> None:
 
 def test_transfers_are_the_ledgers_rows() -> None:
     """Deposits and withdrawals, less their fee, page after page."""
+    trading = make()
+    assert asked(trading.transfers(0, NOW)[0])[1]["start"] == "1700000001"
+    later = trading.transfers(NOW + 60 * SECOND, NOW + 90 * SECOND)
+    assert asked(later[0])[1]["start"] == "1700000050"
     requests = make().transfers(NOW, NOW)
     assert [asked(request)[1]["type"] for request in requests] == ["deposit", "withdrawal"]
     entry = {"asset": "XXBT", "amount": "-0.5", "fee": "0.0005", "time": 1.5, "type": "withdrawal"}

@@ -106,7 +106,7 @@ async def asking(
 def edge(inbox: Inbox, rest: str, protocol: str = "kraken") -> PrivateHttp:
     """With a clock that stands still."""
     hosts = PrivateHosts("simulated")
-    return PrivateHttp(inbox, 3, protocol, rest, keys(KEY, SECRET), hosts, lambda: 5_000_000)
+    return PrivateHttp(inbox, 3, protocol, rest, keys(KEY, SECRET), hosts, lambda: 5_000_000, 0.05)
 
 
 def question(number: int, payload: bytes = CALL) -> VenueCall:
@@ -218,6 +218,32 @@ def test_nonces_rise_in_the_order_of_arrival() -> None:
             nonces = [int(sent.rpartition(b"nonce=")[2]) for sent in server.heard]
             assert nonces == sorted(set(nonces))
             assert nonces[0] >= 5_000
+
+    with loopback_only():
+        asyncio.run(run())
+
+
+def test_a_call_that_hangs_holds_up_the_next_for_its_turn_only() -> None:
+    """By then it has arrived or is lost; what it says later is told later."""
+
+    async def run() -> None:
+        release, seen = asyncio.Event(), 0
+
+        async def serve(body: bytes) -> bytes:
+            nonlocal seen
+            seen += 1
+            if seen == 1:
+                await release.wait()
+            return reply(GOOD)
+
+        async with asking(serve) as (http, inbox, server):
+            for number in (1, 2, 3):
+                http.ask(question(number))
+            assert [answer.call for answer in await inbox.until(2)] == [2, 3]
+            release.set()
+            assert [answer.call for answer in await inbox.until(3)] == [2, 3, 1]
+            nonces = [int(sent.rpartition(b"nonce=")[2]) for sent in server.heard]
+            assert nonces == sorted(set(nonces))
 
     with loopback_only():
         asyncio.run(run())

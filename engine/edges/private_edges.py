@@ -69,7 +69,8 @@ def open_private(
     endpoint = private_endpoint(config, place, exchange)
     production = ENDPOINTS[settings.protocol]
     hosts = PrivateHosts(config.mode, hosts_in([production.rest, production.stream]))
-    http = PrivateHttp(inbox, place, settings.protocol, endpoint.rest, keys, hosts, now_ns)
+    turn_s = settings.order_timeout_ms / 1e3
+    http = PrivateHttp(inbox, place, settings.protocol, endpoint.rest, keys, hosts, now_ns, turn_s)
     number = venue.lines.connections
     stream = PrivateStream(inbox, number, settings.protocol, endpoint, http, keys, hosts, now_ns)
     return http, stream

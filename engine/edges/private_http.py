@@ -26,6 +26,7 @@ from engine.venues.native_calls import (
 from engine.venues.signing import BadSecret
 
 TIMEOUT_S = 10.0
+TOKEN_S = 3.0  # nothing can be done until it is there
 KEPT_WARM_S = 300.0
 CONNECTIONS_MAX = 50
 UNDER_WAY_MAX = 1_000
@@ -64,7 +65,10 @@ class _Got:
 
 
 class PrivateHttp:
-    """The private calls of one venue. Must be made and used on the actor's event loop."""
+    """The private calls of one venue. Must be made and used on the actor's event loop.
+
+    A call with a nonce holds up the next for `turn_s` at most: by then it has arrived or is lost.
+    """
 
     def __init__(
         self,
@@ -75,6 +79,7 @@ class PrivateHttp:
         keys: Keys,
         hosts: PrivateHosts,
         now_ns: Callable[[], int],
+        turn_s: float = 1.0,
     ) -> None:
         hosts.check(rest)
         self.venue = venue
@@ -95,6 +100,7 @@ class PrivateHttp:
         self._tasks: set[asyncio.Task[None]] = set()
         self._nonce = 0
         self._turn = asyncio.Lock()
+        self._turn_s = turn_s
 
     def ask(self, effect: OrderRequest | VenueCall) -> bool:
         """Send a private call; its answer will be injected. False where too many are under way.
@@ -124,7 +130,10 @@ class PrivateHttp:
         call = token_call(self._protocol)
         if call is None:
             return ""
-        got = await self._asked(call)
+        try:
+            got = await asyncio.wait_for(self._asked(call), TOKEN_S)
+        except TimeoutError:
+            raise AskError(f"{call.path}: no answer in {TOKEN_S:g} s") from None
         if got.status != httpx.codes.OK:
             raise AskError(f"{call.path}: {got.failure or got.status}")
         try:
@@ -142,10 +151,16 @@ class PrivateHttp:
 
     async def _asked(self, call: NativeCall) -> _Got:
         """One call; those with a nonce wait for their turn, so that they arrive as they are numbered."""
-        if self._protocol in WITH_NONCE and call.signed:
-            async with self._turn:
-                return await self._sent(call)
-        return await self._sent(call)
+        if self._protocol not in WITH_NONCE or not call.signed:
+            return await self._sent(call)
+        async with self._turn:
+            sent = asyncio.ensure_future(self._sent(call))
+            try:
+                await asyncio.wait({sent}, timeout=self._turn_s)
+            except asyncio.CancelledError:
+                sent.cancel()
+                raise
+        return await sent
 
     async def _sent(self, call: NativeCall) -> _Got:
         self._nonce = max(self._nonce + 1, self._now_ns() // MICROSECOND_NS)

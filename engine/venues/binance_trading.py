@@ -40,6 +40,7 @@ from engine.venues.trading import (
     StreamReady,
     Unsupported,
     UsageSeen,
+    lifted,
 )
 
 SECOND_NS: Final = 1_000_000_000
@@ -56,6 +57,11 @@ USAGE: Final = {
     "x-mbx-order-count-10s": TEN_S,
     "x-mbx-order-count-1d": DAY,
 }
+BUDGETS: Final = (
+    Budget(WEIGHT, 6_000, MINUTE_NS),
+    Budget(TEN_S, 100, 10 * SECOND_NS, per_host=False),
+    Budget(DAY, 200_000, DAY_MS * MS, per_host=False),
+)
 ROWS: Final = {
     ("REQUEST_WEIGHT", "MINUTE", 1): WEIGHT,
     ("ORDERS", "SECOND", 10): TEN_S,
@@ -86,15 +92,10 @@ _FRAME = msgspec.json.Decoder(words.StreamFrame)
 
 
 class BinanceTrading:
-    """See the module and `engine.venues.trading.Trading`."""
+    """See the module and `engine.venues.trading.Trading`. One not `limited` is for our own exchange."""
 
     ids = IdRules(
         ALPHABET, 36, "rest-api/trading-endpoints: newClientOrderId, ^[\\.A-Z\\:/a-z0-9_-]{1,36}$"
-    )
-    budgets = (
-        Budget(WEIGHT, 6_000, MINUTE_NS),
-        Budget(TEN_S, 100, 10 * SECOND_NS, per_host=False),
-        Budget(DAY, 200_000, DAY_MS * MS, per_host=False),
     )
     has_deadline = True
     fills_numbered = False
@@ -107,7 +108,9 @@ class BinanceTrading:
         instruments: Sequence[Instrument],
         natives: Mapping[int, str],
         decimals: Mapping[str, int],
+        limited: bool = True,
     ) -> None:
+        self.budgets = BUDGETS if limited else lifted(BUDGETS)
         self._ours = Holdings(instruments, natives, decimals)
         self._state = _State()
         account = self._account = BinanceAccount(self._ours)

@@ -36,6 +36,7 @@ from engine.venues.trading import (
     StreamReady,
     Unsupported,
     UsageSeen,
+    lifted,
 )
 
 DEADLINE_MIN_NS: Final = SECOND_NS  # half a second when it gets there
@@ -70,13 +71,17 @@ class _Waiting(msgspec.Struct, array_like=True):
 
 
 class _State(msgspec.Struct, array_like=True):
-    """The whole state, for a snapshot. `sequence` is that of the last frame of executions."""
+    """The whole state, for a snapshot.
+
+    `sequence` is that of the last frame of executions; transfers are asked for since `first_ns`.
+    """
 
     open: bool = False
     number: int = 0
     sequence: int = 0
     waiting: dict[int, _Waiting] = {}
     known: dict[str, Known] = {}
+    first_ns: int = 0
 
 
 _ENVELOPE = msgspec.json.Decoder(words.Envelope)
@@ -90,7 +95,7 @@ _TOLD = msgspec.json.Decoder(words.Told)
 
 
 class KrakenTrading:
-    """See the module and `engine.venues.trading.Trading`."""
+    """See the module and `engine.venues.trading.Trading`. One not `limited` is for our own exchange."""
 
     ids = IdRules(ALPHABET, 18, "websocket-v2/add_order: cl_ord_id, free text of 18 characters")
     has_deadline = True
@@ -105,19 +110,21 @@ class KrakenTrading:
         natives: Mapping[int, str],
         decimals: Mapping[str, int],
         tier: Tier = "starter",
+        limited: bool = True,
     ) -> None:
         self._ours = Holdings(instruments, natives, decimals)
         self._account = KrakenAccount(self._ours)
         self._state = _State()
         calls, calls_s = CALLS_OF[tier]
         orders, orders_s = ORDERS_OF[tier]
-        self.budgets = (
+        budgets = (
             Budget(CALLS, calls, calls_s * SECOND_NS, per_host=False),
             *(
                 Budget(orders_budget(native), orders, orders_s * SECOND_NS, per_host=False)
                 for native in self._ours.by_native
             ),
         )
+        self.budgets = budgets if limited else lifted(budgets)
         self._read: dict[CallKind, Callable[[Request, bytes], list[PrivateNews]]] = {
             CallKind.QUERY: self._queried,
             CallKind.OPEN_ORDERS: self._open_orders,
@@ -255,8 +262,11 @@ class KrakenTrading:
         return _ask(CallKind.BALANCES, "BalanceEx", (), 1)
 
     def transfers(self, since_ns: int, venue_ns: int) -> Sequence[Request]:
-        """See `Trading`."""
-        start = ("start", str(max(1, since_ns // SECOND_NS - OVERLAP_S)))
+        """See `Trading`. Since 0: since we asked first; what came before is in the balances."""
+        self._state.first_ns = self._state.first_ns or venue_ns
+        start_s = since_ns // SECOND_NS - OVERLAP_S
+        start_s = max(start_s, -(-self._state.first_ns // SECOND_NS))
+        start = ("start", str(start_s))
         return [_ask(CallKind.TRANSFERS, "Ledgers", (("type", kind), start), 2) for kind in MOVES]
 
     # --- answers of REST ------------------------------------------------------------------------------

@@ -48,6 +48,14 @@ class Budget(NamedTuple):
     per_host: bool = True
 
 
+UNLIMITED = 10**12
+
+
+def lifted(budgets: tuple[Budget, ...]) -> tuple[Budget, ...]:
+    """The same budgets without a limit, for an exchange of our own that has none."""
+    return tuple(budget._replace(limit=UNLIMITED) for budget in budgets)
+
+
 class Request(NamedTuple):
     """A private request, not yet signed. `payload` is the protocol's own, for its own edge.
 

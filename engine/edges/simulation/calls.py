@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from engine.edges.private_http import TIMEOUT_S, WITH_NONCE
+from engine.edges.private_http import TIMEOUT_S, TOKEN_S, WITH_NONCE
 from engine.exchange.front import Answered
 from engine.exchange.wires.wire import Answer as WireAnswer
 from engine.exchange.wires.wire import Call
@@ -21,6 +21,7 @@ from engine.venues.native_calls import (
 if TYPE_CHECKING:
     from engine.edges.simulation.line import VenueLine
 
+TOKEN_NS = int(TOKEN_S * 1_000_000_000)
 TIMEOUT_NS = int(TIMEOUT_S * 1_000_000_000)
 OK = 200
 
@@ -39,6 +40,8 @@ class Calls:
         self._waiting: dict[int, Got] = {}
         self._turn: deque[tuple[NativeCall, Got]] = deque()
         self._under_way = False
+        self._turns = 0
+        self._turn_ns = line.world.config.venues[line.venue].order_timeout_ms * 1_000_000
         self._asked: dict[str, list[int]] = {}  # path -> the connections that asked
 
     # --- private ------------------------------------------------------------------------------------
@@ -60,7 +63,17 @@ class Calls:
             then("")
             return
 
+        told = False
+
+        def late() -> None:
+            if not told:
+                got(None, "timeout")
+
         def got(answer: WireAnswer | None, failure: str) -> None:
+            nonlocal told
+            if told:
+                return
+            told = True
             token = None
             if answer is not None and answer.status == OK:
                 try:
@@ -70,6 +83,7 @@ class Calls:
             then(token)
 
         self._send(call, got)
+        self._line.world.at(self._line.world.now_ns + TOKEN_NS, late)
 
     def _send(self, call: NativeCall, got: Got) -> None:
         if self._protocol not in WITH_NONCE or not call.signed:
@@ -82,14 +96,23 @@ class Calls:
         if self._under_way or not self._turn:
             return
         self._under_way = True
+        self._turns += 1
+        mine = self._turns
         call, got = self._turn.popleft()
 
         def done(answer: WireAnswer | None, failure: str) -> None:
-            self._under_way = False
             got(answer, failure)
-            self._next()
+            self._over(mine)
 
         self._leave(call, done)
+        world = self._line.world
+        world.at(world.now_ns + self._turn_ns, self._over, mine)
+
+    def _over(self, turn: int) -> None:
+        """By now it has arrived or is lost: the next may go."""
+        if turn == self._turns and self._under_way:
+            self._under_way = False
+            self._next()
 
     def _leave(self, call: NativeCall, got: Got) -> None:
         self._nonce = max(self._nonce + 1, self._line.world.now_ns // 1000)

@@ -35,12 +35,8 @@ from engine.orders.lifecycle import FINAL
 
 BY_HAND = "hand-"  # client ids of orders that somebody placed beside the engine
 Moment = tuple[int, str, AnyMessage | str]
-ENDS = {
-    Status.FILLED: OrderState.FILLED,
-    Status.CANCELLED: OrderState.CANCELLED,
-    Status.EXPIRED: OrderState.EXPIRED,
-    Status.REJECTED: OrderState.REJECTED,
-}
+TAKEN_OUT = frozenset({OrderState.CANCELLED, OrderState.EXPIRED, OrderState.REJECTED})
+"""What an order is that ended before it was filled: protocols differ in what they call it."""
 
 
 class Invariants:
@@ -225,7 +221,8 @@ class Invariants:
             names.add(name)
             event = self._events.get(name)
             ours = None if event is None else event.state
-            if order.open or ours is not ENDS[order.status]:
+            ends = {OrderState.FILLED} if order.status is Status.FILLED else TAKEN_OUT
+            if order.open or ours not in ends:
                 raise Broken(
                     "orders", f"{exchange.venue}: {name} is {order.status!r}, ours {ours!r}"
                 )

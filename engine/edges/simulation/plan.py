@@ -75,10 +75,10 @@ class Scenario(msgspec.Struct, frozen=True):
     injections: tuple[Injection, ...]
 
 
-def make_scenario(seed: int, seconds: float) -> Scenario:
-    """The scenario of a seed."""
+def make_scenario(seed: int, seconds: float, native: bool = False) -> Scenario:
+    """The scenario of a seed; `native` has venues speak the protocols of real exchanges."""
     chance = Random(f"scenario/{seed}")
-    config = make_config(seed, chance)
+    config = make_config(seed, chance, chance.choice(NATIVE) if native else OWN)
     weather = Weather(
         usual_ns=int(chance.choice((0.1, 0.3, 2.0)) * MS),
         lag_share=chance.choice((0.0, 0.01, 0.05)),
@@ -96,14 +96,8 @@ GRIDS = {
     ("beta", "BTC/USDT"): ("0.05", "0.0005"),
     ("beta", "ETH/USDT"): ("0.01", "0.001"),
 }
-PROTOCOLS = (
-    ("simulated", "simulated"),
-    ("simulated", "simulated"),
-    ("simulated", "simulated"),
-    ("binance", "kraken"),
-    ("simulated", "binance"),
-    ("kraken", "simulated"),
-)
+OWN = ("simulated", "simulated")
+NATIVE = (("binance", "kraken"), ("simulated", "binance"), ("kraken", "simulated"))
 NATIVES: dict[str, Callable[[str], str]] = {
     "simulated": lambda symbol: symbol,
     "binance": lambda symbol: symbol.replace("/", ""),
@@ -122,9 +116,8 @@ COMPONENTS = (
 )
 
 
-def make_config(seed: int, chance: Random) -> Config:
+def make_config(seed: int, chance: Random, protocols: tuple[str, str]) -> Config:
     """Two venues that trade the same, two bots, limits that are soon reached, faults, a placement."""
-    protocols = chance.choice(PROTOCOLS)
     table: dict[str, Any] = {
         "name": f"simulated-{seed}",
         "seed": seed,
@@ -249,7 +242,7 @@ def make_faults(chance: Random, protocols: tuple[str, str]) -> list[dict[str, An
     plan = []
     for kind in kinds:
         fault = {"kind": kind.value, **FAULTS[kind]}
-        if "endpoint" in fault and protocols != ("simulated", "simulated"):
+        if "endpoint" in fault and protocols != OWN:
             fault |= {"endpoint": "", "chance": 0.04}  # whatever is asked
         if kind is FaultKind.CLOCK_SKEW:
             fault["skew_ms"] = chance.choice((-3000, -300, 300, 3000))

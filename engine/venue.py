@@ -322,14 +322,14 @@ class Venue(Component):
         return (Trade(self.sender, self.next_sequence(), received_ns, *news),)
 
     def _heard(self, payload: bytes, received_ns: int, now_ns: int) -> Outputs:
-        """A frame about our account; one that cannot be read changes nothing."""
+        """A frame about our account; what one that cannot be read said is asked for."""
         if self.gateway is None:
             return NOTHING
         try:
             return tuple(self.gateway.news.heard(payload, received_ns, now_ns))
         except Malformed:
             self.counts.malformed += 1
-            return NOTHING
+            return tuple(self.gateway.missed(now_ns))
 
     # --- upkeep -----------------------------------------------------------------------------------
 

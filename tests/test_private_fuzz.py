@@ -13,6 +13,7 @@ from engine.venues.handler import Malformed
 from engine.venues.kraken_trading import KrakenTrading
 from engine.venues.trading import OrderRef, Request
 from tests import test_binance_trading as binance
+from tests import test_kraken_executions as channel
 from tests import test_kraken_trading as kraken
 from tests.fuzz.frames import spoilt
 from tests.test_fuzz import EDITS
@@ -67,8 +68,8 @@ def frames(protocol: str) -> list[bytes]:
     if protocol == "binance":
         events = [{"subscriptionId": 0, "event": event} for event in (REPORT, POSITION)]
         return [json.dumps(event).encode() for event in events]
-    rows = (kraken.PENDING, kraken.BRIEF, kraken.TRADE, kraken.FILLED)
-    return [kraken.executions(*rows), kraken.executions(kraken.TRADE, sequence=2)]
+    rows = (channel.PENDING, channel.BRIEF, channel.TRADE, channel.FILLED)
+    return [channel.executions(*rows), channel.executions(channel.TRADE, sequence=2)]
 
 
 @pytest.mark.parametrize("protocol", ["binance", "kraken"])

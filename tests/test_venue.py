@@ -228,7 +228,11 @@ def test_a_restored_venue_doubts_what_was_open_and_asks_once_connected(venue: Ve
     assert states(outputs) == [(OrderState.UNKNOWN, Reason.NONE)]
     assert sent(outputs) == []
     connected = successor.on_message(Connected(0, 10, 0, 0, 0), NOW)
-    assert sent(connected) == ["subscribe", "login", "fills", "query", "open_orders"]
+    assert sent(connected) == ["subscribe", "login"]
+    asked = [
+        out for out in Account().agree(successor, connected, NOW) if isinstance(out, SendFrame)
+    ]
+    assert sent(asked) == ["time", "open_orders", "balances", "query", "fills"]
     assert not any(isinstance(o, OrderRequest) for o in (*outputs, *connected))
 
 

@@ -35,6 +35,7 @@ class AccountState(msgspec.Struct):
     online: bool
     reconciled: bool
     sweeping: bool
+    sweeps: int
     foreign: int
     active: list[int]
     alarmed: dict[str, None]
@@ -49,7 +50,7 @@ class AccountState(msgspec.Struct):
 class Account:
     """See the module. `online` says that the venue tells us of our orders, or that it can be asked, where
     it tells nothing by itself; `reconciled`, that we agree. `active` are the instruments whose fills may be missing. While `sweeping`, what
-    rests of ours is told and what is unwanted is cancelled. `foreign` orders of others rest.
+    rests of ours is told and what is unwanted is cancelled, so many `sweeps` long. `foreign` orders of others rest.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Account:
         self.online = False
         self.reconciled = False
         self.sweeping = False
+        self.sweeps = 0
         self.foreign = 0
         self.active: set[int] = set()
         self._desk = desk
@@ -95,9 +97,12 @@ class Account:
         return self.begin()
 
     def begin(self) -> Messages:
-        """Compare with the venue, as soon as its clock is known."""
+        """Compare with the venue, as soon as its clock is known and a round under way is over."""
         now_ns, calls = self._desk.now_ns, self._calls
-        if not calls.clock.samples and calls.trading.clock() is not None:
+        if self._round.stage is not Stage.IDLE:
+            self._wanted = True
+            return []
+        if not calls.clock.samples and calls.tells_clock:
             self._wanted = True
             return self._pursuit.ask(CallKind.CLOCK, now_ns)
         self._wanted = False
@@ -232,6 +237,8 @@ class Account:
             messages += self._swept(len(found.listed) + len(found.lacking) + len(found.strays))
         if not look.complete:
             return messages
+        names = {desk.name_of(seen.client_order_id, seen.venue_order_id) for seen in look.orders}
+        messages += self._pursuit.query_unlisted(names, desk.now_ns)
         messages += self.got(CallKind.OPEN_ORDERS, 0, look.asked_ns)
         if (int(CallKind.OPEN_ORDERS), 0) in self._round.left:
             messages += self._pursuit.look(desk.now_ns)  # it was asked for before the round began
@@ -243,9 +250,7 @@ class Account:
         messages: Messages = []
         if calls.trading.private_stream:
             messages = self._pursuit.doubt(name, desk.now_ns)
-        instrument = desk.open[name].intent.instrument
-        wish = Wish(CallKind.QUERY, name, instrument)
-        return messages + (calls.ask(Lane.DATA, wish, desk.now_ns) or [])
+        return messages + self._pursuit.query(name, desk.now_ns)
 
     def _alarm(self, seen: OrderSeen, repaired: bool) -> Messages:
         """An order that is not ours to touch is told of once."""
@@ -262,6 +267,7 @@ class Account:
     def _swept(self, resting: int) -> Messages:
         """What rests while all is cancelled; that ends when nothing does and nothing may still come."""
         desk = self._desk
+        self.sweeps += 1
         if resting == 0 and not any(order.unwanted for order in desk.open.values()):
             self.sweeping = False
         stamp = (desk.sender, desk.stamp(), 0, desk.venue)
@@ -341,6 +347,7 @@ class Account:
             self.online,
             self.reconciled,
             self.sweeping,
+            self.sweeps,
             self.foreign,
             sorted(self.active),
             self._alarmed,
@@ -356,6 +363,7 @@ class Account:
         """Become what `snapshot` gave."""
         self.online = state.online
         self.reconciled, self.sweeping = state.reconciled, state.sweeping
+        self.sweeps = state.sweeps
         self.foreign, self.active = state.foreign, set(state.active)
         self._alarmed, self._history_ns = state.alarmed, state.history_ns
         self._fresh, self._round, self._wanted = state.fresh, state.round, state.wanted

@@ -68,7 +68,7 @@ class CallsState(msgspec.Struct):
 class Calls:
     """See the module. `cursors` say by the venue's clock how far fills and transfers are known.
 
-    `connection` is the venue's private one; `sharers` are how many venues share the host's budgets.
+    `tells_clock` says whether the venue tells its time apart. `connection` is its private one; `sharers` are how many venues share the host's budgets.
     """
 
     def __init__(
@@ -89,6 +89,7 @@ class Calls:
         self.pending: dict[int, Pending] = {}
         self.cursors: dict[int, int] = {}
         self.clock_asked_ns = 0
+        self.tells_clock = trading.clock() is not None
         self._connection = 0 if trading.shared_line else connection
         self._timeout_ns = timeout_ns
         self._deadline_ns = deadline_ns

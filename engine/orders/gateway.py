@@ -30,7 +30,7 @@ from engine.orders.identity import IdsDoNotFit
 from engine.orders.lanes import Lane, Wish
 from engine.orders.lifecycle import FINAL
 from engine.orders.news import News
-from engine.orders.pursuit import Pursuit, PursuitState
+from engine.orders.pursuit import AGAIN_MAX, Pursuit, PursuitState
 from engine.venues.trading import Trading, Unsupported
 
 MS = 1_000_000
@@ -186,19 +186,24 @@ class Gateway:
     def connected(self, now_ns: int) -> Messages:
         """The private connection, or the shared one, is open."""
         self.desk.now_ns = now_ns
-        messages = self._lost(now_ns)
-        self._line = True
-        return messages + self._opened(now_ns) + self.pursuit.chase(now_ns, self.reachable)
+        lost, self._line = self._lost(now_ns), True
+        return lost + self._opened(now_ns)
 
     def disconnected(self, now_ns: int) -> Messages:
         """It is gone: nobody tells what becomes of our orders."""
         self.desk.now_ns = now_ns
         return self._lost(now_ns)
 
+    def missed(self, now_ns: int) -> Messages:
+        """The venue said something that could not be read."""
+        self.desk.now_ns = now_ns
+        return self.account.begin() if self.account.online else []
+
     def _lost(self, now_ns: int) -> Messages:
         """What waited never left; of what is open nobody knows what became of it."""
         desk, calls = self.desk, self.calls
         self._line = False
+        self.trading.closed()
         self.account.lose()
         messages: Messages = []
         for name, order in list(desk.open.items()):
@@ -234,7 +239,7 @@ class Gateway:
 
     def _sweep(self, now_ns: int, flattening: bool) -> Messages:
         """Cancel what is open, at once where the venue can and all orders there are ours to cancel."""
-        self.account.sweeping = True
+        self.account.sweeping, self.account.sweeps = True, 0
         self._due_ns["sweep"] = now_ns
         messages: Messages = []
         if self._settings.foreign_orders == "adopt" and self.reachable:
@@ -319,7 +324,7 @@ class Gateway:
         if streams and self._due("alive", SECOND_NS, now_ns):
             messages += self._send_all(trading.keep_alive(venue_ns), now_ns)
         clock_ns = CLOCK_EVERY_NS if calls.clock.samples else self._timeout_ns
-        if trading.clock() is not None and self._due("clock", clock_ns, now_ns):
+        if calls.tells_clock and self._due("clock", clock_ns, now_ns):
             messages += self.pursuit.ask(CallKind.CLOCK, now_ns)
         dead_man_s = self._settings.dead_man_s
         every_ns = dead_man_s * SECOND_NS // DEAD_MAN_SHARE
@@ -334,8 +339,10 @@ class Gateway:
 
     def _tick_sweep(self, now_ns: int) -> Messages:
         """Ask what rests until nothing of ours does."""
-        due = self.account.sweeping and self.reachable
-        if not due or not self._due("sweep", self._timeout_ns, now_ns):
+        account = self.account
+        wait_ns = self._timeout_ns << min(account.sweeps, AGAIN_MAX)
+        due = account.sweeping and self.reachable
+        if not due or not self._due("sweep", wait_ns, now_ns):
             return []
         return self.pursuit.look(now_ns, Lane.CANCEL)
 

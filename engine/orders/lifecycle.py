@@ -42,7 +42,8 @@ class Order(msgspec.Struct):
     `known` one the venue has spoken of. What the venue says after `proof_ns` of its clock proves what
     became of it; 0: nothing does yet. At `doubt_at_ns` of ours it has waited too long, for the `asked`th
     time; `heard_ns` is when something was last heard of it. `missing_ns` is when the venue last said
-    that it has no such order. An `unwanted` one is cancelled until it is gone.
+    that it has no such order, `queried_ns` when it was asked. An `unwanted` one is cancelled until it
+    is gone.
     """
 
     intent: OrderIntent
@@ -58,6 +59,7 @@ class Order(msgspec.Struct):
     known: bool = False
     unwanted: bool = False
     missing_ns: int = 0
+    queried_ns: int = 0
 
 
 class Finished(msgspec.Struct, array_like=True):

@@ -147,7 +147,7 @@ class News:
 
     def _failed(self, news: CallFailed, pending: Pending | None, ends: bool) -> Messages:
         messages: Messages = []
-        if news.clock and self._calls.trading.clock() is not None:
+        if news.clock and self._calls.tells_clock:
             messages = self._pursuit.ask(CallKind.CLOCK, self._desk.now_ns)
         if pending is not None:
             wish = pending.wish
@@ -168,9 +168,9 @@ class News:
                 return desk.move(name, OrderState.REJECTED, desk.received_ns, 0, reason)
             order.doubt_at_ns = 0
             return self._pursuit.doubt(name, desk.now_ns)
-        order.doubt_at_ns = min(order.doubt_at_ns, desk.now_ns + self._timeout_ns)
-        ask = Wish(CallKind.QUERY, name, order.intent.instrument)
-        return self._calls.ask(Lane.DATA, ask, desk.now_ns) or []
+        if order.state is OrderState.UNKNOWN:
+            return []  # it is asked after already
+        return self._pursuit.query(name, desk.now_ns)
 
     # --- the venue itself -----------------------------------------------------------------------------
 

@@ -137,9 +137,25 @@ class Pursuit:
             order = desk.open[name]
             if order.unwanted:
                 messages += self._again(name, order, now_ns)
-            wish = Wish(CallKind.QUERY, name, order.intent.instrument)
-            messages += calls.ask(Lane.DATA, wish, now_ns) or []
+            messages += self.query(name, now_ns)
         return messages + (self.look(now_ns) if doubted else [])
+
+    def query(self, name: str, now_ns: int) -> Messages:
+        """Ask what became of an order, unless that was asked just now."""
+        order = self._desk.open[name]
+        if now_ns < order.queried_ns + self._timeout_ns // 2:
+            return []
+        order.queried_ns = now_ns
+        wish = Wish(CallKind.QUERY, name, order.intent.instrument)
+        return self._calls.ask(Lane.DATA, wish, now_ns) or []
+
+    def query_unlisted(self, names: set[str], now_ns: int) -> Messages:
+        """Ask what became of the orders in doubt that do not rest."""
+        messages: Messages = []
+        for name, order in self._desk.open.items():
+            if order.state is OrderState.UNKNOWN and name not in names:
+                messages += self.query(name, now_ns)
+        return messages
 
     def _owed(self, now_ns: int) -> set[int]:
         """The instruments whose fills are known to be missing, each timeout anew."""
@@ -169,10 +185,10 @@ class Pursuit:
         return self._desk.move(name, OrderState.UNKNOWN, 0)
 
     def doubt_all(self, now_ns: int) -> Messages:
-        """The same of all, at once."""
+        """The same of all; what rests is asked for first, and then what became of the others."""
         messages: Messages = []
         for name, order in self._desk.open.items():
-            order.doubt_at_ns, order.asked = 0, 0
+            order.doubt_at_ns, order.asked, order.queried_ns = now_ns + self._timeout_ns, 0, 0
             messages += self.doubt(name, now_ns)
         return messages
 

@@ -12,7 +12,14 @@ import msgspec
 from engine.messages import BUY, SELL, OrderState, Reason
 from engine.venues import kraken_words as words
 from engine.venues.holdings import Holdings, lots_seen, ticks_seen
-from engine.venues.kraken_words import OrderAnswer, Report, TradeAnswer, seconds_ns, time_ns
+from engine.venues.kraken_words import (
+    OrderAnswer,
+    Report,
+    TradeAnswer,
+    orders_budget,
+    seconds_ns,
+    time_ns,
+)
 from engine.venues.trading import (
     BalancesSeen,
     FillSeen,
@@ -203,11 +210,6 @@ class KrakenAccount:
             report.liquidity_ind == "m",
             at_ns,
         )
-
-
-def orders_budget(native: str) -> str:
-    """The name of the budget of a pair's orders."""
-    return f"orders {native}"
 
 
 def _text(raw: msgspec.Raw) -> str:

@@ -8,7 +8,7 @@ https://docs.kraken.com/api/docs/websocket-v2/add_order, /cancel_order, /executi
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
@@ -17,13 +17,21 @@ from engine.messages import BUY, Answer, CallKind, OrderIntent, TimeInForce
 from engine.venues import kraken_words as words
 from engine.venues.handler import UNREADABLE, Malformed
 from engine.venues.holdings import Holdings
-from engine.venues.kraken_account import Known, KrakenAccount, orders_budget
-from engine.venues.kraken_words import MS, SECOND_NS, rfc3339, time_ns
+from engine.venues.kraken_account import Known, KrakenAccount
+from engine.venues.kraken_words import (
+    CALLS,
+    MS,
+    SECOND_NS,
+    Tier,
+    budgets_of,
+    orders_budget,
+    rfc3339,
+    time_ns,
+)
 from engine.venues.native_calls import NativeCall, NativeFrame, Params, call_of, encode
 from engine.venues.trading import (
     AskMore,
     BannedSeen,
-    Budget,
     ClockSeen,
     FillsSeen,
     IdRules,
@@ -46,20 +54,7 @@ OVERLAP_S: Final = 10  # trades are asked for from so much earlier on: clocks an
 PAGE: Final = 50
 WAITING_MAX: Final = 10_000
 OK, TOO_MANY = 200, 429
-CALLS: Final = "calls"
 MOVES: Final = ("deposit", "withdrawal")
-Tier = Literal["starter", "intermediate", "pro"]
-CALLS_OF: Final[dict[Tier, tuple[int, int]]] = {
-    "starter": (15, 45),
-    "intermediate": (20, 40),
-    "pro": (20, 20),
-}
-"""Points and how many seconds empty them, by tier: calls of REST, and below orders of one pair."""
-ORDERS_OF: Final[dict[Tier, tuple[int, int]]] = {
-    "starter": (60, 60),
-    "intermediate": (125, 54),
-    "pro": (180, 48),
-}
 ALPHABET: Final = "".join(chr(code) for code in range(0x20, 0x7F))
 
 
@@ -115,15 +110,7 @@ class KrakenTrading:
         self._ours = Holdings(instruments, natives, decimals)
         self._account = KrakenAccount(self._ours)
         self._state = _State()
-        calls, calls_s = CALLS_OF[tier]
-        orders, orders_s = ORDERS_OF[tier]
-        budgets = (
-            Budget(CALLS, calls, calls_s * SECOND_NS, per_host=False),
-            *(
-                Budget(orders_budget(native), orders, orders_s * SECOND_NS, per_host=False)
-                for native in self._ours.by_native
-            ),
-        )
+        budgets = budgets_of(tier, list(self._ours.by_native))
         self.budgets = budgets if limited else lifted(budgets)
         self._read: dict[CallKind, Callable[[Request, bytes], list[PrivateNews]]] = {
             CallKind.QUERY: self._queried,

@@ -6,12 +6,12 @@ names instruments by the latter. Sources: https://docs.kraken.com/api/docs/guide
 """
 
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from engine.messages import CallKind, OrderState, Reason
-from engine.venues.trading import CallFailed, Effect
+from engine.venues.trading import Budget, CallFailed, Effect
 
 SECOND_NS: Final = 1_000_000_000
 MS: Final = 1_000_000
@@ -73,6 +73,39 @@ def time_ns(text: str) -> int:
 def seconds_ns(seconds: float) -> int:
     """REST's seconds in ns."""
     return int(seconds * SECOND_NS)
+
+
+# --- limits -------------------------------------------------------------------------------------------
+
+CALLS: Final = "calls"
+Tier = Literal["starter", "intermediate", "pro"]
+CALLS_OF: Final[dict[Tier, tuple[int, int]]] = {
+    "starter": (15, 45),
+    "intermediate": (20, 40),
+    "pro": (20, 20),
+}
+"""Points and how many seconds empty them, by tier: calls of REST, and below orders of one pair."""
+ORDERS_OF: Final[dict[Tier, tuple[int, int]]] = {
+    "starter": (60, 60),
+    "intermediate": (125, 54),
+    "pro": (180, 48),
+}
+
+
+def orders_budget(native: str) -> str:
+    """The name of the budget of a pair's orders."""
+    return f"orders {native}"
+
+
+def budgets_of(tier: Tier, natives: list[str]) -> tuple[Budget, ...]:
+    """The budgets of an account: its calls of REST, and the orders of each pair."""
+    calls, calls_s = CALLS_OF[tier]
+    orders, orders_s = ORDERS_OF[tier]
+    of_pairs = [
+        Budget(orders_budget(native), orders, orders_s * SECOND_NS, per_host=False)
+        for native in natives
+    ]
+    return Budget(CALLS, calls, calls_s * SECOND_NS, per_host=False), *of_pairs
 
 
 # --- answers of REST ----------------------------------------------------------------------------------

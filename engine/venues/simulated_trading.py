@@ -168,6 +168,10 @@ class SimulatedTrading:
         self._state = _State(max(1, venue_ns))
         return (_request(CallKind.STREAM, False, op="login", account=self._account),)
 
+    def closed(self) -> None:
+        """See `Trading`."""
+        self._state = _State()
+
     def keep_alive(self, venue_ns: int) -> Sequence[Request]:
         """See `Trading`: a login may be lost."""
         state = self._state

@@ -276,6 +276,9 @@ class Trading(Protocol):
         it is asked once, at the start.
         """
 
+    def closed(self) -> None:
+        """The private connection is gone, and what it was asked with it."""
+
     def keep_alive(self, venue_ns: int) -> Sequence[Request]:
         """What keeps the private stream alive; called each second."""
 

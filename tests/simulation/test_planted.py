@@ -12,9 +12,10 @@ import pytest
 
 from engine.component import Outputs
 from engine.edges.gate import Gate
+from engine.edges.simulation.outcome import Outcome
 from engine.edges.simulation.plan import make_scenario
 from engine.edges.simulation.shrinking import Shrinker
-from engine.edges.simulation.world import Outcome, World
+from engine.edges.simulation.world import World
 from engine.ledger import Ledger
 from engine.messages import (
     CallKind,

@@ -262,7 +262,7 @@ WEIGHTS: dict[Kind, float] = {
     Kind.PAUSE: 1,
     Kind.DISK_FULL: 1,
     Kind.DISCONNECT: 3,
-    Kind.KILL_SWITCH: 1,
+    Kind.KILL_SWITCH: 2,
     Kind.FOREIGN_ORDER: 1,
     Kind.CANCELLED_THERE: 2,
     Kind.DEPOSIT: 0.3,

@@ -11,7 +11,6 @@ import shutil
 from collections import deque
 from collections.abc import Callable
 from random import Random
-from typing import NamedTuple
 
 from engine.assembly import build, topology_of
 from engine.component import Component
@@ -27,6 +26,7 @@ from engine.edges.simulation.invariants import Invariants, Moment
 from engine.edges.simulation.line import VenueLine
 from engine.edges.simulation.monkey import Monkey
 from engine.edges.simulation.network import MS, Mail, SimulatedBus
+from engine.edges.simulation.outcome import Outcome
 from engine.edges.simulation.plan import BEGIN_NS, MONKEY, SECOND_NS, Injection, Scenario
 from engine.edges.simulation.rest import at_rest, restless
 from engine.edges.simulation.troubles import Troubles, WatchedSwitch
@@ -47,20 +47,6 @@ from ext.page import Page
 QUIET_S = 40
 REST_NS = 700 * MS
 KEPT = 400
-
-
-class Outcome(NamedTuple):
-    """How a run ended: what broke ('' is nothing), and what was seen."""
-
-    scenario: Scenario
-    invariant: str
-    seen: str
-    at_s: float
-    orders: int
-    fills: int
-    steps: int
-    coverage: Coverage
-    trace: tuple[Moment, ...]
 
 
 class World:

@@ -174,6 +174,7 @@ def make_config(seed: int, chance: Random, protocols: tuple[str, str]) -> Config
         },
         "exchange": {
             "events_per_second": 2.0,
+            "limits": False,  # with Kraken's, a question about an order may wait for a minute
             "noise_bps": 4.0,
             "prices": PRICES,
             "balances": {name: {"BTC": "2", "ETH": "40", "USDT": "150000"} for name in VENUES},

@@ -240,6 +240,8 @@ FAULTS: dict[FaultKind, dict[str, Any]] = {
 def make_faults(chance: Random, protocols: tuple[str, str]) -> list[dict[str, Any]]:
     """What the exchanges do wrong: some kinds of all."""
     kinds = chance.sample(sorted(FAULTS), chance.randint(2, 8))
+    if "kraken" in protocols:  # it locks one out for a quarter of an hour
+        kinds = [kind for kind in kinds if kind is not FaultKind.RATE_LIMIT]
     plan = []
     for kind in kinds:
         fault = {"kind": kind.value, **FAULTS[kind]}

@@ -32,6 +32,7 @@ from engine.edges.runs import (
     kill_switch_path,
     write_current,
 )
+from engine.edges.store_process import StoreProcess
 
 POLL_S = 0.05
 SUPERVISOR_SILENT_NS = 1_500_000_000
@@ -73,6 +74,7 @@ class Launch:
             self.directory.resume(actor, epoch)
         self.kill_switch = KillSwitchPage(kill_switch_path(config), create=True)
         self.exchange: ExchangeProcess | None = None
+        self._store: StoreProcess | None = None
         self.address = ""
         self._supervisors = 0
         self._supervisor_standby: Any = None
@@ -110,6 +112,7 @@ class Launch:
             self.exchange.wait_ready()
         self._start_supervisor()
         self._write_current()
+        self._store = StoreProcess(self.config, self.folder)
 
     def wait_up(self, timeout_s: float = UP_TIMEOUT_S) -> None:
         """Wait until every actor receives; raises LaunchError naming those that do not."""
@@ -188,6 +191,8 @@ class Launch:
                 self._start_supervisor()
         if not self.address:
             self._find_address()
+        if self._store is not None:
+            self._store.watch()
 
     def _find_address(self) -> None:
         path = self.folder / "api-address"
@@ -279,6 +284,8 @@ class Launch:
     def close(self) -> None:
         """Everything down: processes, shared memory, files that name the run."""
         self.directory.stopping = True
+        if self._store is not None:
+            self._store.stop()
         if self.exchange is not None:
             self.exchange.stop()
         if self._ray is not None:

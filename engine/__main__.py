@@ -5,6 +5,7 @@ wrong and how to mend it. Ray and the web framework load only inside the command
 """
 
 import asyncio
+import importlib.util
 import os
 import re
 import signal
@@ -15,8 +16,10 @@ from typing import Annotated
 
 import typer
 
-from engine.config import Config, ConfigError
+from engine.assembly import make_trading
+from engine.config import Config, ConfigError, instruments_of
 from engine.edges import doctor as doctor_checks
+from engine.edges import journal_commands
 from engine.edges.catalog import commands as catalog_commands
 from engine.edges.directory import KillSwitchPage
 from engine.edges.flow import commands as flow_commands
@@ -29,6 +32,7 @@ from engine.edges.runs import (
     resumes,
 )
 from engine.edges.simulation import commands as simulation_commands
+from engine.edges.store import commands as store_commands
 
 app = typer.Typer(
     add_completion=False,
@@ -39,6 +43,8 @@ app = typer.Typer(
 app.add_typer(catalog_commands.app, name="catalog")
 app.add_typer(flow_commands.app, name="flow")
 app.command()(simulation_commands.simulate)
+app.add_typer(journal_commands.app, name="journal")
+app.add_typer(store_commands.app, name="store")
 StateDir = Annotated[str, typer.Option(help="The state_dir of the engine's configuration.")]
 VERSION = "0.1.0"
 
@@ -75,6 +81,19 @@ def _confirm(config: Config, understood: bool) -> None:
         raise Refused("not confirmed; nothing was started")
 
 
+def _check_gateways(config: Config, path: Path) -> None:
+    """Whether each venue can be traded on as configured, before anything is started."""
+    instruments = instruments_of(config)
+    through_ccxt = any(venue.trading.gateway == "ccxt" for venue in config.venues)
+    if through_ccxt and importlib.util.find_spec("ccxt") is None:
+        raise Refused(f"{path}: gateway = 'ccxt' needs: pip install 'crypto-orchestrator[venues]'")
+    for place in range(len(config.venues)):
+        try:
+            make_trading(config, place, instruments)
+        except ConfigError as error:
+            raise Refused(f"{path}: {error}") from error
+
+
 def _check_machine(config: Config, cluster: bool) -> None:
     exchanges = dict.fromkeys(venue.exchange for venue in config.venues if venue.kind == "watch")
     exchanges.pop("", None)
@@ -96,13 +115,13 @@ def run(
     config: Path,
     runtime: Annotated[str, typer.Option(help="cluster (Ray actors) or solo.")] = "cluster",
     duration: Annotated[str, typer.Option("--for", help="End by itself: 30s, 5m, 1h.")] = "",
-    understood: Annotated[
-        bool, typer.Option("--i-understand", help="Trade with real money without being asked.")
-    ] = False,
     resume: Annotated[
         bool | None,
         typer.Option("--resume/--fresh", help="Go on with the last run, or begin another."),
     ] = None,
+    understood: Annotated[
+        bool, typer.Option("--i-understand", help="Trade with real money without being asked.")
+    ] = False,
 ) -> None:
     """Run a configuration until Ctrl-C, or for a time.
 
@@ -111,6 +130,7 @@ def run(
     parsed, text = _load(config)
     _confirm(parsed, understood)
     seconds = parse_duration(duration) if duration else None
+    _check_gateways(parsed, config)
     if runtime not in ("cluster", "solo"):
         raise Refused(f"--runtime {runtime}: cluster or solo is expected")
     _check_machine(parsed, runtime == "cluster")

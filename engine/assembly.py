@@ -4,14 +4,15 @@ The one file that knows every component's class. `topology_of` gives the numbers
 components of one actor, the same in a backtest, in one process and in a cluster.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from engine.bots.arbitrage import ArbitrageBot
 from engine.component import Component
-from engine.config import ASSET_DECIMALS, BotConfig, Config
+from engine.config import ASSET_DECIMALS, BotConfig, Config, ConfigError
 from engine.execution import Execution
 from engine.instruments import Instrument, Instruments
 from engine.ledger import Ledger
+from engine.ledger_config import currency_of
 from engine.monitor import Monitor
 from engine.orders.identity import deployment_prefix
 from engine.risk import RiskGuard
@@ -25,6 +26,8 @@ from engine.venues.bitfinex import BitfinexHandler
 from engine.venues.bitstamp import BitstampHandler
 from engine.venues.bybit import BybitHandler, BybitLinearHandler
 from engine.venues.ccxt import CcxtHandler
+from engine.venues.ccxt_exchanges import ccxt_id
+from engine.venues.ccxt_trading import CcxtTrading
 from engine.venues.coinbase import CoinbaseHandler
 from engine.venues.coinbase_exchange import CoinbaseExchangeHandler
 from engine.venues.gate import GateHandler
@@ -117,7 +120,9 @@ def _component(
     if kind == "scanner":
         return Scanner(number, instruments, config.scanner)
     if kind == "risk":
-        return RiskGuard(number, instruments, config.risk, surroundings(config, topology))
+        return RiskGuard(
+            number, instruments, config.risk, surroundings(config, topology, instruments)
+        )
     if kind == "ledger":
         return Ledger(number, instruments, config.ledger)
     if kind == "execution":
@@ -130,10 +135,11 @@ def _component(
     return Monitor(number, instruments, bots)
 
 
-def surroundings(config: Config, topology: Topology) -> Surroundings:
+def surroundings(config: Config, topology: Topology, instruments: Instruments) -> Surroundings:
     """What the guard is told of the engine around it."""
     bots = dict(zip(topology.of_kind("bot"), (bot.name for bot in config.bots), strict=True))
-    return Surroundings(config.name, bots)
+    currency = currency_of(config.ledger, instruments)
+    return Surroundings(config.name, bots, None, currency, config.ledger.pegs)
 
 
 def make_venue(config: Config, place: int, instruments: Instruments, number: int) -> Venue:
@@ -167,4 +173,27 @@ def make_trading(config: Config, place: int, instruments: Instruments) -> Tradin
             return BinanceTrading(part, natives, decimals, limited)
         case "native", "kraken" if traded:
             return KrakenTrading(part, natives, decimals, venue.trading.tier, limited)
+        case "ccxt", _ if traded:
+            return _through_ccxt(config, place, part, decimals, limited)
     return None
+
+
+def _through_ccxt(
+    config: Config,
+    place: int,
+    part: Sequence[Instrument],
+    decimals: Mapping[str, int],
+    limited: bool,
+) -> Trading:
+    """Trading by ccxt's client, whatever brings the market data; symbols are ccxt's unified ones.
+
+    Raises ConfigError for an exchange that cannot be traded on so.
+    """
+    venue = config.venues[place]
+    named = venue.protocol == "ccxt"
+    symbols = {i.id: (named and config.instruments[i.id].native) or i.symbol for i in part}
+    try:
+        exchange = ccxt_id(venue.protocol, venue.exchange)
+        return CcxtTrading(exchange, part, symbols, decimals, venue.trading.tier, limited)
+    except ValueError as error:
+        raise ConfigError(f"venues[{place}].trading.gateway: {error}") from error

@@ -18,6 +18,7 @@ from engine.instruments import Instrument, InstrumentError, Instruments
 from engine.latency_config import LatencyConfig, NearConfig
 from engine.ledger_config import LedgerConfig, ledger_faults
 from engine.risk_config import Known, RiskConfig, risk_faults
+from engine.store_config import StoreConfig
 from engine.trading_config import TradingConfig
 from engine.units import Round, UnitError, parse_decimal
 
@@ -201,6 +202,7 @@ class Config(Strict, frozen=True):
     api: ApiConfig = ApiConfig()
     engine: EngineConfig = EngineConfig()
     exchange: ExchangeConfig = ExchangeConfig()
+    store: StoreConfig = StoreConfig()
     placement: dict[Name, tuple[str, ...]] = {}
 
 

@@ -307,6 +307,7 @@ class RiskGuard(RiskAccount):
         self.kill.expect(message.venue)
         if message.clean:
             self.levels.drift(message.venue, False)
+            self.settled(message.venue)
         return self._settle(now_ns, message.received_ns)
 
     def _on_difference(self, message: Difference, now_ns: int) -> Outputs:
@@ -341,6 +342,7 @@ class RiskGuard(RiskAccount):
         outputs: list[AnyMessage] = [
             self._cancel(name, order.bot, order.venue, order.instrument, received_ns)
             for name, order in self.state.reserved.items()
+            if not order.ended
         ]
         outputs.append(CancelAll(self.sender, self.next_sequence(), received_ns, -1, NAME))
         return outputs

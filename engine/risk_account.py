@@ -30,7 +30,11 @@ BOTS = 65_536
 
 
 class Reserved(msgspec.Struct, gc=False):
-    """An order that was let through and is not final: its place in the kernel, and whose it is."""
+    """An order that was let through and is not done: its place in the kernel, and whose it is.
+
+    `told` lots of it came as fills. An order that `ended` waits for fills that the venue counted and
+    nobody told yet: until they come, or a reconciliation finds the account clean, they stay in flight.
+    """
 
     place: int
     bot: int
@@ -38,6 +42,8 @@ class Reserved(msgspec.Struct, gc=False):
     instrument: int
     group: int
     hedging: int = 0  # signed units that may still fill
+    told: int = 0
+    ended: bool = False
 
 
 class RiskState(msgspec.Struct):
@@ -133,26 +139,46 @@ class RiskAccount(Component):
         if reserved is None:
             if event.state in FINAL or self.kernel.knows(name):
                 return NOTHING
-            reserved = self._adopt(event)
+            reserved = self._adopt(event, now_ns)
             if reserved is None:
                 return NOTHING
+        if reserved.ended:
+            return NOTHING
         self.kernel.doubt(reserved.place, event.state is OrderState.UNKNOWN)
         if event.state in FINAL:
-            del self.state.reserved[name]
-            self.kernel.end(reserved.place)
-            if reserved.group:
-                base = self.instruments[reserved.instrument].base
-                self.groups.ended(name, reserved.group, base, reserved.hedging)
+            untold = event.filled_lots - reserved.told
+            left = self.kernel.open_order(reserved.place)[4]
+            if untold > 0:
+                reserved.ended = True
+                self.kernel.fill(reserved.place, left - untold)
+            else:
+                self._done(name, reserved)
         return NOTHING
 
-    def _adopt(self, event: OrderEvent) -> Reserved | None:
-        number, left = event.instrument, event.lots - event.filled_lots
-        if not 0 <= number < len(self.instruments) or left <= 0 or event.side not in (-1, 1):
+    def _done(self, name: str, reserved: Reserved) -> None:
+        """Nothing of an order can fill any more."""
+        del self.state.reserved[name]
+        self.kernel.end(reserved.place)
+        if reserved.group:
+            base = self.instruments[reserved.instrument].base
+            self.groups.ended(name, reserved.group, base, reserved.hedging)
+
+    def settled(self, venue: int) -> None:
+        """A venue's account is clean: fills that were waited for are not to come."""
+        waiting = self.state.reserved.items()
+        for name, order in [(n, o) for n, o in waiting if o.ended and o.venue == venue]:
+            self._done(name, order)
+
+    def _adopt(self, event: OrderEvent, now_ns: int) -> Reserved | None:
+        """All its lots count: which of its fills were told before is not known."""
+        number, lots = event.instrument, event.lots
+        if not 0 <= number < len(self.instruments) or lots <= 0 or event.side not in (-1, 1):
             return None
         bot = event.bot if 0 <= event.bot < BOTS else 0
-        place = self.kernel.adopt(number, bot, event.side, event.ticks, left)
+        name, ticks = event.client_order_id, max(0, event.ticks)
+        place = self.kernel.adopt(name, number, bot, event.side, ticks, lots, now_ns)
         reserved = Reserved(place, bot, event.venue, number, 0)
-        self.state.reserved[event.client_order_id] = reserved
+        self.state.reserved[name] = reserved
         self.kill.expect(event.venue)
         return reserved
 
@@ -175,6 +201,7 @@ class RiskAccount(Component):
         units = side * lots * instrument.base_units_per_lot
         if reserved is not None:
             self.kernel.fill(reserved.place, lots)
+            reserved.told += lots
             if reserved.hedging:
                 hedged = units
                 reserved.hedging -= units
@@ -183,6 +210,12 @@ class RiskAccount(Component):
             group = self.groups.of_ended(name)
         if group:
             self.groups.filled(group, instrument.base, units, hedged)
+        if (
+            reserved is not None
+            and reserved.ended
+            and not self.kernel.open_order(reserved.place)[4]
+        ):
+            self._done(name, reserved)
         if self.limits.config.targets:
             for asset in dict.fromkeys((instrument.base, instrument.quote, fill.fee_asset)):
                 self.retarget(asset)

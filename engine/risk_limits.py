@@ -188,7 +188,7 @@ class Limits:
         if config is None:
             return why
         if not value and _path(scope, subject, name) is None:
-            return f"a {scope.name.lower()} has no limit {name!r}"
+            return f"{scope.name.lower()}: there is no limit {name!r}"
         self.config, self.overrides = config, overrides
         return ""
 
@@ -220,7 +220,7 @@ class Limits:
             number, subject, name = key.split("\x1f")
             path = _path(Scope(int(number)), subject, name)
             if path is None:
-                return None, f"a {Scope(int(number)).name.lower()} has no limit {name!r}"
+                return None, f"{Scope(int(number)).name.lower()}: there is no limit {name!r}"
             here = table
             for step in path[:-1]:
                 here = here.setdefault(step, {})

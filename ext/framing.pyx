@@ -21,12 +21,6 @@ cdef extern from *:
     """
     void co_fence() noexcept nogil
 
-cdef enum:
-    FRAME = 16
-    ENDED = 0
-    BROKEN = 1
-    WHOLE = 2
-
 FRAME_BYTES = FRAME
 END = ENDED
 DAMAGED = BROKEN

@@ -7,6 +7,12 @@ entry, so a search ends at once; what leaves the ring leaves the tables, and tho
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 
+cdef extern from *:
+    """
+    #define fetch_line(place) __builtin_prefetch(place)
+    """
+    void fetch_line(const void*) noexcept nogil
+
 cdef struct Recent:
     uint64_t* names          # rings, by place
     uint64_t* contents
@@ -92,6 +98,12 @@ cdef inline void remember(
     recent.name_slots[slot] = <int32_t>(place + 1)
     slot = slot_of(recent.content_slots, recent.contents, recent.mask, content)
     recent.content_slots[slot] = <int32_t>(place + 1)
+
+
+cdef inline void fetch_recent(const Recent* recent, uint64_t name, uint64_t content) noexcept nogil:
+    """These will be looked for soon: have their slots near."""
+    fetch_line(&recent.name_slots[<int64_t>name & recent.mask])
+    fetch_line(&recent.content_slots[<int64_t>content & recent.mask])
 
 
 cdef inline bint knows_name(const Recent* recent, uint64_t name) noexcept nogil:

@@ -169,8 +169,10 @@ class RiskKernel:
         """Check and reserve all legs, or none: their places, or () with `leg` and its refusal."""
     def reduces(self, leg: int = 0) -> bool:
         """Whether the last order let through, or a leg of the group, brings a deviation nearer zero."""
-    def adopt(self, instrument: int, bot: int, side: int, ticks: int, lots: int) -> int:
-        """Reserve an order that nobody asked about: its place. Raises ValueError for no order."""
+    def adopt(
+        self, name: str, instrument: int, bot: int, side: int, ticks: int, lots: int, now_ns: int
+    ) -> int:
+        """Reserve and remember an order that nobody asked about: its place. Raises ValueError for none."""
     def fill(self, place: int, lots: int) -> None:
         """So many lots of an open order are no longer in flight; a place without one: IndexError."""
     def doubt(self, place: int, unknown: bool) -> None:

@@ -19,7 +19,6 @@ from array import array
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
-from libc.math cimport llround
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
@@ -27,13 +26,14 @@ from libc.string cimport memcpy, memset
 cimport cython
 
 from ext.recent cimport (
-    Recent, content_age, drop_recent, forget_first, knows_name, make_recent, remember,
+    Recent, content_age, drop_recent, fetch_recent, forget_first, knows_name, make_recent, remember,
 )
 from ext.risk cimport *
 
 FLATTENING, HEDGE, OWED, GUARD = F_FLATTENING, F_HEDGE, F_OWED, F_GUARD
 NO_LIMIT = 0x7FFFFFFFFFFFFFFF
 LEGS = LEGS_MAX
+Leg = tuple
 REASONS = {
     "ORDER_NOTIONAL": R_ORDER_NOTIONAL, "POSITION": R_POSITION, "PRICE_DISTANCE": R_PRICE_DISTANCE,
     "ORDER_LOTS": R_ORDER_LOTS, "MIN_NOTIONAL": R_MIN_NOTIONAL, "GROSS_EXPOSURE": R_GROSS,
@@ -78,7 +78,9 @@ cdef inline int64_t clamped(wide value) noexcept nogil:
 cdef inline int64_t worth(int64_t units, double mark) noexcept nogil:
     """Units at a mark, rounded to the currency's units."""
     cdef double value = units * mark
-    return HUGE if value >= 4.6e18 else -HUGE if value <= -4.6e18 else llround(value)
+    if value >= 0:
+        return HUGE if value >= 4.6e18 else <int64_t>(value + 0.5)
+    return -HUGE if value <= -4.6e18 else <int64_t>(value - 0.5)
 
 
 cdef inline int64_t worst(int64_t position, int64_t buys, int64_t sells) noexcept nogil:
@@ -404,6 +406,7 @@ cdef class RiskKernel:
         cdef bint reduces
         if not 0 <= wish.instrument < self.market_count:
             return self._no(R_UNKNOWN_INSTRUMENT, self.market_count - 1, wish.instrument)
+        fetch_recent(&self.recent, wish.name, wish.content)
         market = &self.markets[wish.instrument]
         if wish.venue != market.venue:
             return self._no(R_UNKNOWN_INSTRUMENT, market.venue, wish.venue)
@@ -847,13 +850,16 @@ cdef class RiskKernel:
             raise IndexError(f"no open order at place {place}")
         return &self.open[place]
 
-    def adopt(self, int instrument, int bot, int side, int64_t ticks, int64_t lots):
+    def adopt(self, str name, int instrument, int bot, int side, int64_t ticks, int64_t lots,
+              int64_t now_ns):
         """See risk.pyi."""
         self._at(instrument, self.market_count, "instrument")
         if side != 1 and side != -1 or ticks < 0 or lots < 0:
             raise ValueError(f"an order has a side, a price and lots, not {side}, {ticks}, {lots}")
         self._room_for_order(1)
         self._room_for_bot(self._at(bot, BOTS_MAX, "bot"))
+        cdef uint64_t key = hashed(name, 0xCBF29CE484222325ULL)
+        remember(&self.recent, key, ~key, now_ns)
         return self._reserve(instrument, bot, side, ticks, lots)
 
     def fill(self, int place, int64_t lots):
@@ -1020,7 +1026,9 @@ cdef class RiskKernel:
             if words[:4].tolist() != here:
                 raise ValueError(f"it begins with {words[:4].tolist()}, not {here}")
             self._restore(words)
-        except (ValueError, IndexError) as error:
+        except StopIteration:
+            raise ValueError("not a risk kernel's snapshot: it ends too early") from None
+        except ValueError as error:
             raise ValueError(f"not a risk kernel's snapshot: {error}") from error
 
     cdef int _restore(self, object words) except -1:

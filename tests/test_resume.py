@@ -12,10 +12,12 @@ import pytest
 from engine.config import Config, parse
 from engine.edges.comparison import compare_accounts
 from engine.edges.exchange_process import ExchangeProcess
-from engine.edges.journal import JournalLocked, read_inbox, read_journal, segments
-from engine.edges.runs import NoRunError, OpenedRun, resumes
+from engine.edges.journal import HEADER, JournalLocked, read_inbox, read_journal, segments
+from engine.edges.runs import NoRunError, OpenedRun, alive, resumes
 from engine.edges.solo import SoloRun
-from engine.messages import Fill, OrderIntent, OrderRequest, Started, decode
+from engine.messages import Fill, OrderIntent, OrderRequest, OrderState, Started, decode
+from engine.orders.lifecycle import FINAL
+from ext.fold import Fold
 
 TEXT = """
 name = "again"
@@ -100,6 +102,24 @@ def trade(folder: Path, exchange: ExchangeProcess, resume: bool, fills: int) -> 
     return solo
 
 
+def folds_to_the_same(solo: SoloRun, count: int) -> None:
+    """What the journal's records leave behind is what the components came to, by another way."""
+    fold = Fold()
+    for path in segments(solo.folder / "solo", "journal"):
+        fold.take(path.file("journal").read_bytes(), HEADER.size)
+    venues = solo.loop.host.components[0].instruments.venues
+    balances = {(venues[venue], asset): total for (venue, asset), total in fold.balances().items()}
+    assert balances == solo.ledger.balances
+    held = solo.ledger.positions
+    assert {pair: row[0] for pair, row in fold.positions().items()} == {
+        pair: position.quantity for pair, position in held.items()
+    }
+    orders = fold.orders()
+    assert len(orders) == count
+    assert all(OrderState(order[7]) in FINAL for order in orders.values()), "it came to rest"
+    assert fold.fills == solo.ledger.trade_count
+
+
 def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path, exchange: ExchangeProcess) -> None:
     """Three lives of one run: epochs rise, no order's name comes twice, the books stay the venue's."""
     first = trade(tmp_path, exchange, resume=False, fills=3)
@@ -127,6 +147,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path, exchange: ExchangePr
     assert len(names) == len(set(names)) > 6
     assert len(sent) == len(set(sent)) > 6
     assert third.ledger.trade_count == len(trades)
+    folds_to_the_same(third, len(names))
 
 
 def test_a_second_start_is_refused_and_told_why(tmp_path: Path) -> None:
@@ -167,7 +188,7 @@ def test_an_account_has_one_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_what_cannot_be_resumed_is_named(tmp_path: Path) -> None:
     """No run, another grid, other bots, another runtime's actors."""
     config, text = configured(tmp_path)
-    with pytest.raises(NoRunError, match="nothing to resume"):
+    with pytest.raises(NoRunError, match="no run of again is known"):
         OpenedRun(config, text, ACTORS, resume=True)
     run = OpenedRun(config, text, ACTORS, resume=False)
     run.close()
@@ -195,3 +216,29 @@ def test_only_real_accounts_are_resumed_unasked(tmp_path: Path) -> None:
     config, text = configured(tmp_path)
     OpenedRun(config, text, ACTORS, resume=False).close()
     assert [resumes(config, wanted) for wanted in (None, True, False)] == [False, True, False]
+
+
+HEADLESS = """
+import ctypes, sys, threading
+def stay():
+    print("staying", flush=True)
+    sys.stdin.read()
+threading.Thread(target=stay).start()
+ctypes.CDLL(None).syscall(60, 0)  # exit: of this thread alone
+"""
+
+
+def test_a_process_is_dead_when_its_last_thread_is(tmp_path: Path) -> None:
+    """A first thread that ended looks like a zombie while others may still send and hold the lock."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HEADLESS], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"staying\n"
+    stat = Path(f"/proc/{process.pid}/stat")
+    while stat.read_text().rpartition(")")[2].split()[0] != "Z":
+        pass  # the first thread is on its way out
+    assert alive(process.pid)
+    process.kill()
+    process.wait()
+    assert not alive(process.pid)

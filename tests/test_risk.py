@@ -24,48 +24,12 @@ from engine.messages import (
     Reason,
     Risk,
     RiskLevel,
-    Started,
     encode,
 )
 from engine.orders.lifecycle import FINAL
 from engine.risk import RiskGuard
-from engine.risk_config import RiskConfig
-from tests.streams import MS, SECOND, event, fill, holds_over_restore, intent, market, run, top
-
-MARKET = market(lots_max=10_000)
-CONFIG = RiskConfig(
-    order_notional_max="1000",
-    position_max={"BTC": "0.25"},
-    price_distance_max_bps=100,
-    stale_ms=2000,
-    orders_open_max=4,
-    duplicate_window_s=0,
-)
-LOT_UNITS = 100_000  # base units in a lot of 0.001
-POSITION_MAX = 25_000_000
-
-
-def guard(epoch: int = 1, config: RiskConfig = CONFIG) -> RiskGuard:
-    """A guard with a fresh top of 10,000.00 / 10,001.00 on each of three venues."""
-    made = RiskGuard(4, MARKET, config)
-    run(made, [(Started(0, 1, 0, epoch), 0), *((top(i), SECOND) for i in range(3))])
-    return made
-
-
-def refusal(made: RiskGuard, order: OrderIntent, now_ns: int = SECOND) -> tuple[Reason, int, int]:
-    """Why an order was refused: the rule, its limit and the value."""
-    (out,) = made.on_message(order, now_ns)
-    assert isinstance(out, OrderRefused), out
-    assert (out.client_order_id, out.bot) == (order.client_order_id, order.bot)
-    assert out.received_ns == order.received_ns
-    return out.reason, out.limit, out.value
-
-
-def passes(made: RiskGuard, order: OrderIntent, now_ns: int = SECOND) -> None:
-    """An order goes through whole."""
-    (out,) = made.on_message(order, now_ns)
-    assert isinstance(out, OrderCommand), out
-    assert out.intent == order
+from tests.guarded import CONFIG, LOT_UNITS, MARKET, POSITION_MAX, guard, passes, refusal
+from tests.streams import MS, SECOND, event, fill, holds_over_restore, intent, market, top
 
 
 def test_what_passes_carries_the_epoch_and_the_cause() -> None:
@@ -184,74 +148,6 @@ def test_an_overshoot_to_the_other_side_is_a_position_too() -> None:
     assert refusal(made, intent("x", lots=80)) == (Reason.POSITION, POSITION_MAX, 260 * LOT_UNITS)
 
 
-@pytest.mark.parametrize("state", sorted(FINAL))
-def test_an_order_that_ends_releases_what_did_not_fill(state: OrderState) -> None:
-    """30 of 90 lots filled are position, the 60 others are free again; a late fill still counts."""
-    made = guard()
-    order = intent("a", lots=90)
-    passes(made, order)
-    made.on_message(fill(order, 30, "t1"), SECOND)
-    made.on_message(event(order, state, 30), SECOND)
-    assert made.open_work() == 0
-    for number in range(2):
-        passes(made, intent(f"b{number}", lots=99))
-    assert refusal(made, intent("c", lots=23)) == (Reason.POSITION, POSITION_MAX, 251 * LOT_UNITS)
-    made.on_message(fill(order, 10, "late"), SECOND)
-    assert refusal(made, intent("d", lots=13)) == (Reason.POSITION, POSITION_MAX, 251 * LOT_UNITS)
-
-
-def test_a_trade_told_twice_is_one_position() -> None:
-    """The same trade id of a venue counts once; of another venue it is another trade."""
-    made = guard()
-    for venue in (0, 0, 1):
-        made.on_message(fill(intent("old", venue), 80, "t"), SECOND)
-    assert refusal(made, intent("a", lots=91)) == (Reason.POSITION, POSITION_MAX, 251 * LOT_UNITS)
-
-
-def test_open_orders() -> None:
-    """The fifth order that is not final is one too many."""
-    made = guard()
-    for number in range(4):
-        passes(made, intent(str(number), lots=1))
-    assert refusal(made, intent("x", lots=1)) == (Reason.ORDERS_OPEN, 4, 4)
-
-
-def test_an_unknown_order_blocks_its_instrument_until_evidence() -> None:
-    """UNKNOWN keeps its reservation and stops that instrument only; any evidence frees it."""
-    made = guard()
-    order = intent("a", lots=90)
-    passes(made, order)
-    made.on_message(event(order, OrderState.UNKNOWN), SECOND)
-    assert refusal(made, intent("b", lots=1)) == (Reason.UNRESOLVED_ORDER, 0, 1)
-    passes(made, intent("c", 1, lots=90))
-    assert refusal(made, intent("d", 1, lots=71))[0] is Reason.POSITION
-    made.on_message(event(order, OrderState.ACKNOWLEDGED), SECOND)
-    passes(made, intent("e", lots=1))
-    made.on_message(event(order, OrderState.UNKNOWN), SECOND)
-    made.on_message(event(order, OrderState.REJECTED, reason=Reason.NEVER_ARRIVED), SECOND)
-    passes(made, intent("f", lots=90))
-
-
-def test_duplicate() -> None:
-    """A name used before is refused, also after its order ended; refused names may come again."""
-    made = guard()
-    order = intent("a", lots=1)
-    passes(made, order)
-    made.on_message(event(order, OrderState.CANCELLED), SECOND)
-    assert refusal(made, order) == (Reason.DUPLICATE, 0, 1)
-    assert refusal(made, intent("b", lots=0))[0] is Reason.ORDER_LOTS
-    passes(made, intent("b", lots=1))
-
-
-def test_a_refused_repeat_does_not_release_the_first() -> None:
-    """A venue's DUPLICATE is about the second command; the first one may still fill."""
-    made = guard()
-    order = intent("a", lots=90)
-    passes(made, order)
-    made.on_message(event(order, OrderState.REJECTED, reason=Reason.DUPLICATE), SECOND)
-    assert made.open_work() == 1
-
-
 def test_expired() -> None:
     """An intent later than it was wanted is refused."""
     passes(guard(), intent("a", expires_ns=SECOND))
@@ -304,23 +200,6 @@ def test_huge_numbers_are_refused_in_64_bits() -> None:
     assert isinstance(out, OrderRefused)
     assert out.reason is Reason.ORDER_NOTIONAL
     assert encode(out)
-
-
-def test_a_restored_guard_counts_what_was_in_flight() -> None:
-    """Reserved and UNKNOWN orders limit and block after a restart as before it."""
-    made = guard()
-    order = intent("a", 1, lots=95)
-    passes(made, order)
-    passes(made, intent("b", 2, lots=95))
-    made.on_message(event(order, OrderState.UNKNOWN), SECOND)
-    restored = RiskGuard(4, MARKET, CONFIG)
-    restored.restore(made.snapshot())
-    assert refusal(restored, intent("c", 1, lots=1)) == (Reason.UNRESOLVED_ORDER, 0, 1)
-    assert refusal(restored, intent("d", lots=70)) == (
-        Reason.POSITION,
-        POSITION_MAX,
-        260 * LOT_UNITS,
-    )
 
 
 def test_memories_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from engine.messages import (
     OrderState,
     Reason,
     RequestRefused,
+    SendFrame,
     Started,
     TimeInForce,
     TimerFired,

@@ -33,6 +33,8 @@ LEVELS: tuple[tuple[int, tuple[str, ...]], ...] = (
             "engine/component.py",
             "engine/books.py",
             "engine/bars.py",
+            "engine/venues/trading.py",
+            "engine/orders/identity.py",
             "engine/venues/*",
             "engine/orders/*",
             "engine/money/*",

@@ -25,6 +25,7 @@ from engine.edges.ccxt_client import (
     redirected,
     trade_of,
 )
+from engine.edges.ccxt_session import Session
 from engine.edges.venue_socket import Inbox
 from engine.messages import FAILED, STREAMED, Connected, Disconnected, Frame
 
@@ -174,64 +175,15 @@ class _Session:
     def __init__(self, feed: CcxtFeed, client: Any) -> None:
         self._feed = feed
         self._client = client
-        self._loop = asyncio.get_running_loop()
-        self._over: asyncio.Future[tuple[str, bool]] = self._loop.create_future()
+        self._session = Session(client, feed.connected)
+        self._loop = self._session.loop
         self._seen: dict[str, _Seen] = {}
         self._sideless = False
-        self._handle = client.handle_message
-        self._hooks = client.on_connected, client.on_error, client.on_close
-        client.handle_message = self._guarded
-        client.on_connected = self._on_connected
-        client.on_error = self._on_error
-        client.on_close = self._on_close
 
     async def run(self) -> str:
         """Until it fails; what raised, or '' where nothing did. Raises NotWatchable."""
         watching = self._loop.create_task(self._watch())
-        try:
-            ends: set[asyncio.Future[Any]] = {watching, self._over}
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            if not self._over.done():
-                error = _first(watching.exception())
-                if isinstance(error, NotWatchable):
-                    raise error
-                self._end(f"{type(error).__name__}: {error}", raised=True)
-            cause, raised = self._over.result()
-            self._feed.lost(cause)
-        finally:
-            self._end("closed by us")
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
-            await self._client.close()
-        return cause if raised else ""
-
-    def _end(self, cause: str, raised: bool = False) -> None:
-        """Nothing more of this client is believed. Says nothing itself: it may be inside a step."""
-        if not self._over.done():
-            self._over.set_result((cause, raised))
-
-    # --- inside ccxt.pro's client ------------------------------------------------------------------
-
-    def _guarded(self, client: Any, message: Any) -> Any:
-        """ccxt.pro stops reading, and says nothing, when this raises."""
-        try:
-            return self._handle(client, message)
-        except Exception as error:  # noqa: BLE001 -- ccxt's handlers raise anything; it is told
-            self._end(f"a handler raised {type(error).__name__}: {error}", raised=True)
-            return None
-
-    def _on_connected(self, client: Any, message: Any = None) -> None:
-        self._hooks[0](client, message)
-        if not self._over.done():
-            self._feed.connected()
-
-    def _on_error(self, client: Any, error: Any) -> None:
-        self._hooks[1](client, error)
-        self._end(f"{type(error).__name__}: {error}", raised=True)
-
-    def _on_close(self, client: Any, error: Any) -> None:
-        self._hooks[2](client, error)
-        self._end(f"closed by the venue ({error})")
+        return await self._session.until_over(watching, NotWatchable, self._feed.lost)
 
     # --- watching --------------------------------------------------------------------------------
 
@@ -282,7 +234,7 @@ class _Session:
     async def _watch_books(self, symbols: list[str], call: Call) -> None:
         """Books of some symbols; what is not supported is told and not asked for again."""
         try:
-            await self._repeat(call, self._book)
+            await self._session.repeat(call, self._book)
         except not_supported() as error:
             for symbol in symbols:
                 del self._seen[symbol]
@@ -292,23 +244,9 @@ class _Session:
 
     async def _watch_trades(self, symbols: list[str], call: Call) -> None:
         try:
-            await self._repeat(call, self._trades)
+            await self._session.repeat(call, self._trades)
         except not_supported() as error:
             self._feed.failed(", ".join(symbols), str(error))
-
-    async def _repeat(self, call: Call, take: Callable[[Any], None]) -> None:
-        """Take what a call gives, for ever; raises what the call raised."""
-        task = asyncio.current_task()
-        assert task is not None
-        while True:
-            try:
-                answer = await call()
-            except asyncio.CancelledError:
-                if task.cancelling():
-                    raise
-                raise ConnectionError("ccxt.pro closed its connection") from None
-            if not self._over.done():
-                take(answer)
 
     def _book(self, book: Any) -> None:
         """ccxt.pro's live book: what it holds now is taken now, without a pause."""
@@ -357,19 +295,19 @@ class _Session:
                     seen.book = book
                     self._publish(symbol, seen)
                 self._judge(symbol, seen, self._loop.time() - seen.at)
-                if self._over.done():
+                if self._session.over:
                     return
 
     def _judge(self, symbol: str, seen: _Seen, age_s: float) -> None:
         if seen.book is None:
             if age_s > OPENING_S and self._spends(symbol, b""):
-                self._end(f"{symbol}: no book came in {age_s:.0f} s", raised=True)
+                self._session.end(f"{symbol}: no book came in {age_s:.0f} s", raised=True)
         elif age_s > self._feed.stale_s:
             if not seen.told:
                 seen.told = True
                 self._feed.give({"t": "stale", "symbol": symbol, "age_ms": round(age_s * 1000)})
             if self._spends(symbol, seen.levels):
-                self._end(f"{symbol}: unchanged for {age_s:.1f} s")
+                self._session.end(f"{symbol}: unchanged for {age_s:.1f} s")
 
     def _spends(self, symbol: str, levels: bytes) -> bool:
         return self._feed.patience.spends(symbol, levels, self._loop.time())
@@ -377,14 +315,7 @@ class _Session:
     def watch_anew(self, symbol: str) -> None:
         """End the session for a book that came and is not right; one that did not is awaited."""
         seen = self._seen.get(symbol)
-        if seen is None or seen.book is None or self._over.done():
+        if seen is None or seen.book is None or self._session.over:
             return
         if self._spends(symbol, seen.levels):
-            self._end(f"{symbol}: asked for anew")
-
-
-def _first(error: BaseException | None) -> BaseException | None:
-    """An error, or the first in a group of them."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+            self._session.end(f"{symbol}: asked for anew")

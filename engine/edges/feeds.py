@@ -11,16 +11,12 @@ from pathlib import Path
 from engine.backtest.hearing import CONNECTED, DISCONNECTED
 from engine.config import Config
 from engine.edges.capture import CapturedFrame, frames_of
-from engine.edges.ccxt_feed import CcxtFeed
 from engine.edges.directory import Counter
 from engine.edges.loop import ActorLoop
-from engine.edges.private_edges import open_private, served
-from engine.edges.private_http import PrivateHttp
-from engine.edges.private_stream import PrivateStream
+from engine.edges.private_edges import open_ccxt, open_private, served
 from engine.edges.public_feeds import sockets_to, watch
-from engine.edges.venue_edges import VenueEdges
+from engine.edges.venue_edges import Connection, PrivateCalls, VenueEdges
 from engine.edges.venue_http import VenueHttp
-from engine.edges.venue_socket import VenueSocket
 from engine.messages import AnyMessage, Connected, Disconnected, Frame, Reason
 from engine.venue import Venue
 
@@ -111,9 +107,9 @@ class Feeds:
 
 def open_feeds(loop: ActorLoop, config: Config, exchange: str) -> Feeds:
     """Open what the venues hosted by `loop` need; must run on its event loop."""
-    sockets: list[VenueSocket | CcxtFeed | PrivateStream] = []
+    sockets: list[Connection] = []
     https: list[VenueHttp] = []
-    privates: list[PrivateHttp] = []
+    privates: list[PrivateCalls] = []
     replays = []
     now_ns = loop.directory.now_ns
     for component in loop.host.components:
@@ -139,6 +135,10 @@ def open_feeds(loop: ActorLoop, config: Config, exchange: str) -> Feeds:
         if private is not None:
             privates.append(private[0])
             sockets.append(private[1])
+        through = open_ccxt(loop, now_ns, config, component, exchange, loop.fail)
+        if through is not None:
+            privates.append(through)
+            sockets.append(through)
     feeds = Feeds(VenueEdges(sockets, https, loop.fail, privates), replays)
     loop.gate.gateway = feeds
     feeds.open()

@@ -1,15 +1,18 @@
-"""What carries the orders of a natively traded venue: its private calls and its private connection."""
+"""What carries the orders of a venue: its private calls and its private connection, native or ccxt's."""
 
 from collections.abc import Callable
 
 import msgspec
 
 from engine.config import Config, ConfigError, VenueConfig
+from engine.edges.ccxt_caller import Account
+from engine.edges.ccxt_private import CcxtPrivate
 from engine.edges.private_hosts import PrivateHosts, hosts_in
 from engine.edges.private_http import Inbox, PrivateHttp
 from engine.edges.private_stream import PrivateStream
 from engine.edges.secrets import keys_of
 from engine.venue import Venue
+from engine.venues.ccxt_trading import CcxtTrading
 from engine.venues.native_calls import ENDPOINTS, PrivateEndpoint
 
 WIRE_STREAMS = {"binance": "/stream", "kraken": "/v2"}
@@ -74,3 +77,35 @@ def open_private(
     number = venue.lines.connections
     stream = PrivateStream(inbox, number, settings.protocol, endpoint, http, keys, hosts, now_ns)
     return http, stream
+
+
+def open_ccxt(
+    inbox: Inbox,
+    now_ns: Callable[[], int],
+    config: Config,
+    venue: Venue,
+    exchange: str,
+    fail: Callable[[Exception], None],
+) -> CcxtPrivate | None:
+    """The account of a venue that is traded on through ccxt; None for others.
+
+    Raises ConfigError where a key is missing, and where our own exchange does not speak the protocol.
+    """
+    place = venue.venue
+    settings = config.venues[place]
+    keys = keys_of(config, place) if settings.trading.gateway == "ccxt" else None
+    if keys is None:
+        return None
+    rest, stream = settings.rest_url, settings.stream_url
+    if settings.kind == "simulated" or config.mode == "paper":
+        if settings.protocol not in WIRE_STREAMS:
+            raise ConfigError(
+                f"venues[{place}].trading.gateway: ccxt trades on our own exchange only where it "
+                f"speaks one of {', '.join(WIRE_STREAMS)}, not {settings.protocol!r}"
+            )
+        stream, rest = wire_urls(exchange, settings.name, settings.protocol)
+    trading = venue.gateway.trading if venue.gateway else None
+    assert isinstance(trading, CcxtTrading)
+    account = Account(trading.exchange, keys, config.mode, rest, stream)
+    place_of = (inbox, place, venue.lines.connections)
+    return CcxtPrivate(*place_of, account, trading.symbols, now_ns, trading.private_stream, fail)

@@ -65,7 +65,7 @@ class OpenedRun:
             for path in _account_locks(config):
                 self._locks.append(FolderLock(path, f"{holder} of {state}"))
             if resume:
-                self.folder = _last_run(last)
+                self.folder = last_run(config)
                 _check_same(self.folder, config)
                 self.epochs = {actor: _last_epoch(self.folder, actor) for actor in actors}
                 self._check_actors(actors)
@@ -116,17 +116,15 @@ def _account_locks(config: Config) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _last_run(last: Path) -> Path:
+def last_run(config: Config) -> Path:
+    """The folder of a deployment's last run; raises NoRunError where there is none."""
+    last = Path(config.state_dir).absolute() / f"{config.name}.last"
     try:
         folder = last.parent / last.read_text().strip()
     except OSError as error:
-        raise NoRunError(
-            f"nothing to resume: {last}: {error.strerror}; start without it"
-        ) from error
+        raise NoRunError(f"no run of {config.name} is known: {last}: {error.strerror}") from error
     if not (folder / "config.toml").exists():
-        raise NoRunError(
-            f"nothing to resume: {folder} is not the folder of a run; start without it"
-        )
+        raise NoRunError(f"no run of {config.name} is known: {folder} is not the folder of a run")
     return folder
 
 
@@ -194,9 +192,11 @@ def read_current(state_dir: str) -> CurrentRun:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process exists and is no zombie."""
+    """Whether any thread of a process still runs. Its first may be a zombie while others end."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
+        if status.rpartition(")")[2].split()[0] not in "ZX":
+            return True
+        return len(os.listdir(f"/proc/{pid}/task")) > 1
     except OSError:
         return False
-    return status.rpartition(")")[2].split()[0] != "Z"

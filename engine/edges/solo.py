@@ -31,6 +31,7 @@ from engine.edges.runs import (
     kill_switch_path,
     write_current,
 )
+from engine.edges.store_process import StoreProcess
 from engine.ledger import Ledger
 from engine.monitor import Monitor
 from engine.venue import Venue, VenueState
@@ -159,7 +160,16 @@ def run_solo(
             solo.exchange = ExchangeProcess(solo.folder / "config.toml")
             solo.exchange.wait_ready()
         solo.name_it()
-        quiet = uvloop.run(solo.serve(seconds, solo.name_it, serve_api))
+        store = StoreProcess(config, solo.folder)
+
+        def tick() -> None:
+            solo.name_it()
+            store.watch()
+
+        try:
+            quiet = uvloop.run(solo.serve(seconds, tick, serve_api))
+        finally:
+            store.stop()
         comparison = None
         if solo.exchange is not None:
             comparison = compare_accounts(config, solo.exchange.url, solo.ledger)

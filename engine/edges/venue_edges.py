@@ -3,12 +3,9 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
+from typing import Protocol
 
-from engine.edges.ccxt_feed import CcxtFeed
-from engine.edges.private_http import PrivateHttp
-from engine.edges.private_stream import PrivateStream
 from engine.edges.venue_http import VenueHttp
-from engine.edges.venue_socket import VenueSocket
 from engine.messages import (
     AnyMessage,
     HttpRequest,
@@ -26,15 +23,43 @@ def _tell(task: "asyncio.Task[None]", fail: Callable[[Exception], None]) -> None
         fail(error)
 
 
+class Connection(Protocol):
+    """One connection of a venue, kept open until cancelled."""
+
+    venue: int
+    connection: int
+
+    async def keep_open(self) -> None:
+        """Connect, and connect again."""
+
+    def send(self, payload: bytes) -> bool:
+        """Write an order's bytes now; False when they could not leave."""
+
+    def send_paced(self, payload: bytes) -> bool:
+        """Write something else, at the venue's pace."""
+
+
+class PrivateCalls(Protocol):
+    """Who makes the private calls of a venue; each is answered by an `Answer` in the inbox."""
+
+    venue: int
+
+    def ask(self, effect: OrderRequest | VenueCall) -> bool:
+        """Make a call; False where it certainly did not leave."""
+
+    async def close(self) -> None:
+        """Let go of what is under way."""
+
+
 class VenueEdges:
     """Sockets, HTTP and private calls of an actor's venues. Implements `engine.edges.gate.Gateway`."""
 
     def __init__(
         self,
-        sockets: Iterable[VenueSocket | CcxtFeed | PrivateStream],
+        sockets: Iterable[Connection],
         https: Sequence[VenueHttp],
         fail: Callable[[Exception], None],
-        privates: Sequence[PrivateHttp] = (),
+        privates: Sequence[PrivateCalls] = (),
     ) -> None:
         self._fail = fail
         self._sockets = {(socket.venue, socket.connection): socket for socket in sockets}

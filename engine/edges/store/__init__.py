@@ -1,0 +1,1 @@
+"""The store: the journal as tables for people and queries."""

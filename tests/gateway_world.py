@@ -232,12 +232,15 @@ class World:
         if self._queue:
             self._call(*self._queue.pop(0))
         if output.call == 0:
-            if answer is not None and answer.status == 200 and not self._frozen:
+            try:
+                if answer is None or self._frozen:
+                    raise ValueError("no token")
                 self._token = token_of(answer.body)
-                self._connected = True
-                self._take(self.gateway.connected(self.now_ns))
-            else:
+            except ValueError:
                 self.at(self.now_ns + 500 * MS, self.connect)
+                return
+            self._connected = True
+            self._take(self.gateway.connected(self.now_ns))
             return
         call = self._calls.pop(output.call, None)
         if call is None or self._frozen or answer is None:

@@ -20,6 +20,7 @@ from engine.messages import (
 )
 from engine.orders.breaker import Breaker
 from engine.orders.desk import Desk, Messages
+from engine.orders.fills import Fills
 from engine.orders.lanes import NEVER, Lane, Lanes, LanesState, Waiting, Wish
 from engine.orders.lifecycle import Order
 from engine.orders.venue_clock import VenueClock
@@ -68,12 +69,14 @@ class CallsState(msgspec.Struct):
 class Calls:
     """See the module. `cursors` say by the venue's clock how far fills and transfers are known.
 
-    `tells_clock` says whether the venue tells its time apart. `connection` is its private one; `sharers` are how many venues share the host's budgets.
+    `tells_clock` says whether the venue tells its time apart. `connection` is its private one;
+    `sharers` are how many venues share the host's budgets.
     """
 
     def __init__(
         self,
         desk: Desk,
+        fills: Fills,
         trading: Trading,
         config: TradingConfig,
         connection: int,
@@ -82,6 +85,7 @@ class Calls:
         sharers: int,
     ) -> None:
         self.desk = desk
+        self.fills = fills
         self.trading = trading
         self.lanes = Lanes(trading.budgets, sharers)
         self.breaker = Breaker(config.breaker_failures, config.breaker_timeout_ms * MS)
@@ -150,7 +154,7 @@ class Calls:
             return trading.query(desk.ref(name), venue_ns)
         if kind is CallKind.FILLS:
             since_ns = max(0, self.cursors.get(wish.instrument, 0) - OVERLAP_NS)
-            return trading.fills(wish.instrument, since_ns, desk.fill_number, venue_ns)
+            return trading.fills(wish.instrument, since_ns, self.fills.number, venue_ns)
         if kind is CallKind.BALANCES:
             return trading.balances(venue_ns)
         if kind is CallKind.CLOCK:

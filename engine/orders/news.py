@@ -128,14 +128,15 @@ class News:
 
     def _order(self, news: OrderSeen, pending: Pending | None, ends: bool) -> Messages:
         desk = self._desk
+        told = self._calls.fills.learn(news, desk.received_ns)
         name = desk.name_of(news.client_order_id, news.venue_order_id)
         order = desk.open.get(name)
         if order is not None:
             if order.state is OrderState.SENT and pending is None:
                 self._calls.breaker.succeeded()
         elif not desk.knows(name) and news.state not in FINAL:
-            return self._account.stranger(name, news)
-        return desk.seen(news, desk.received_ns)
+            return told + self._account.stranger(name, news)
+        return told + desk.seen(news, desk.received_ns)
 
     def _missing(self, news: OrderMissing, pending: Pending | None, ends: bool) -> Messages:
         self._pursuit.missing(news, pending)

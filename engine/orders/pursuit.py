@@ -160,7 +160,7 @@ class Pursuit:
     def _owed(self, now_ns: int) -> set[int]:
         """The instruments whose fills are known to be missing, each timeout anew."""
         desk = self._desk
-        if not (desk.owed or desk.hole) or now_ns < self._owed_at_ns:
+        if not (desk.owed or self._calls.fills.hole) or now_ns < self._owed_at_ns:
             return set()
         self._owed_at_ns = now_ns + self._timeout_ns
         return set(desk.owed.values()) or {ACCOUNT}
@@ -231,6 +231,8 @@ class Pursuit:
         return messages
 
     def _proven(self, order: Order) -> bool:
+        if self._calls.fills.nameless:
+            return False  # one of those may be its own
         told_ns = self.fills_ns.get(ACCOUNT, 0)
         told_ns = max(told_ns, self.fills_ns.get(order.intent.instrument, 0))
         return 0 < order.proof_ns < min(order.missing_ns, self.open_ns, told_ns)

@@ -41,7 +41,7 @@ from engine.parents.registry import Registry, RegistryState
 from engine.parents.state import Child, Parent, Role
 from engine.parents.terms import refusal
 from engine.parents.triggers import observe, price_of_top, price_of_trade
-from engine.parents.words import Stamp, cancel_of, child_of, event_of
+from engine.parents.words import Stamp, cancel_of, child_of, dust_of, event_of
 
 MS = 1_000_000
 STEPS_MAX = 16
@@ -261,11 +261,12 @@ class Execution(Component):
         return self._advance_all(message.received_ns, now_ns)
 
     def _on_started(self, message: Started, now_ns: int) -> Outputs:
-        """Timers set before are gone, prices known before are old."""
+        """Timers set before are gone, prices known before are old; resumed, nothing is parked."""
         self._tops.clear()
+        self._draining = self._draining and not message.resumed
         for parent in self._parents.open.values():
             parent.timer_ns = 0
-            parent.parked = self._draining
+            parent.parked = parent.parked and not message.resumed
         return self._advance_all(message.received_ns, now_ns)
 
     def _advance_all(self, received_ns: int, now_ns: int) -> Outputs:
@@ -336,7 +337,11 @@ class Execution(Component):
     ) -> Outputs:
         parent.state, parent.ending = state, None
         self._parents.end(parent)
-        return (self._tell(parent, reason, received_ns),)
+        told = self._tell(parent, reason, received_ns)
+        if state is not ParentState.DONE or reason is not Reason.MIN_NOTIONAL or not parent.kept:
+            return (told,)
+        instrument = self.instruments[parent.intent.instrument]
+        return told, dust_of(parent, instrument, self._stamp(received_ns))
 
     def _tell(self, parent: Parent, reason: Reason, received_ns: int) -> ParentEvent:
         return event_of(parent, reason, self._stamp(received_ns))

@@ -550,7 +550,7 @@ class ParentIntent(Message, frozen=True):
 class ParentCancel(Message, frozen=True):
     """The bot no longer wants an emulated order: its children are cancelled.
 
-    With `park` it stays, sends nothing, and goes on when the engine starts again.
+    With `park` it stays, sends nothing, and goes on when the engine is resumed.
     """
 
     parent: str

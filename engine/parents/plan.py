@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from engine.instruments import Instrument
 from engine.messages import BUY, BookTop, OrderState, ParentKind, ParentState, Reason
-from engine.parents.state import Child, Parent, Role
-from engine.parents.terms import ENTERS
+from engine.parents.state import ENTERS, Child, Parent, Role
 
 RESTING_MAX = 8  # a bracket's take-profit grows by so many orders; then the last is replaced
 

@@ -14,6 +14,9 @@ from engine.messages import OrderState, ParentIntent, ParentKind, ParentState, R
 from engine.orders.lifecycle import FINAL
 
 CHILDREN_KEPT = 32
+_TOO_LARGE = (Reason.ORDER_NOTIONAL, Reason.ORDER_LOTS, Reason.NOT_REDUCING)
+# These open by one order, tried once; all others are exits, tried until they are done.
+ENTERS = frozenset({ParentKind.STOP_LIMIT, ParentKind.BRACKET, ParentKind.GTD})
 
 
 class Role(IntEnum):
@@ -73,7 +76,6 @@ class Parent(msgspec.Struct):
     retry_ns: int = 0
     timer_ns: int = 0
     size_max: int = 0
-    unflagged: bool = False
     parked: bool = False
 
     @property
@@ -111,9 +113,22 @@ class Parent(msgspec.Struct):
 
     @property
     def owes(self) -> bool:
-        """Whether a parent that has ended must go on: lots are over, or a DONE bracket's unguarded."""
-        bracket = self.intent.kind is ParentKind.BRACKET and self.state is ParentState.DONE
-        return self.over > 0 or (bracket and self.net > 0)
+        """Whether a parent that has ended must go on, for a late fill undid its end.
+
+        Lots are over; or, DONE, a bracket holds what nothing guards, or an exit has not left all.
+        """
+        if self.over > 0 or self.state is not ParentState.DONE:
+            return self.over > 0
+        if self.intent.kind is ParentKind.BRACKET:
+            return self.net > 0
+        return self.intent.kind not in ENTERS and self.net < self.lots
+
+    @property
+    def kept(self) -> int:
+        """Lots that an exit did not get rid of, by what is known: bought (positive) or sold."""
+        side = self.intent.side
+        bracket = self.intent.kind is ParentKind.BRACKET
+        return side * self.net if bracket else side * (self.net - self.lots)
 
     @property
     def open_state(self) -> ParentState:
@@ -133,15 +148,14 @@ class Parent(msgspec.Struct):
     def learn(
         self, child: Child, reason: Reason, now_ns: int, retry_ns: int, retry_max_ns: int
     ) -> None:
-        """An exit ended: when the next is tried, and how: smaller, nearer, or as an ordinary order."""
+        """An exit ended: when the next is tried, and how: smaller or nearer."""
         self.failures = 0 if child.done else min(self.failures + 1, 32)
-        self.retry_ns = now_ns + min(retry_ns << max(self.failures - 1, 0), retry_max_ns)
-        if reason in (Reason.ORDER_NOTIONAL, Reason.ORDER_LOTS):
+        wait_ns = min(retry_ns << max(self.failures - 1, 0), retry_max_ns)
+        self.retry_ns = now_ns + (wait_ns if child.done < child.lots else 0)
+        if reason in _TOO_LARGE:
             self.size_max = max(1, child.lots // 2)
         elif reason is Reason.PRICE_DISTANCE:
             self.slip //= 2
-        elif reason is Reason.NOT_REDUCING:
-            self.unflagged = True
 
     def live(self) -> list[tuple[str, Child]]:
         """The children that may still fill."""

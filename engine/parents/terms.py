@@ -2,10 +2,9 @@
 
 from engine.instruments import Instruments
 from engine.messages import BUY, SELL, ParentIntent, ParentKind, Reason
+from engine.parents.state import ENTERS
 
 BPS = 10_000
-# These open by one order, tried once; all others are exits, tried until they are done.
-ENTERS = frozenset({ParentKind.STOP_LIMIT, ParentKind.BRACKET, ParentKind.GTD})
 
 
 def refusal(intent: ParentIntent, instruments: Instruments, now_ns: int) -> Reason:

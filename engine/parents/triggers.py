@@ -59,5 +59,8 @@ def observe(parent: Parent, price: int) -> bool:
         if not parent.best or side * (price - parent.best) < 0:
             parent.best = price
     way = -side if intent.kind is ParentKind.TAKE_PROFIT else side
-    parent.triggered = way * (price - stop_price(parent)) >= 0
-    return parent.triggered
+    if way * (price - stop_price(parent)) < 0:
+        return False
+    parent.triggered = True
+    parent.failures = parent.retry_ns = 0  # what a resting side waits for, a stop does not
+    return True

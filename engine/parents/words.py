@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from engine.messages import CancelIntent, OrderIntent, ParentEvent, Reason, TimeInForce
+from engine.instruments import Instrument
+from engine.messages import CancelIntent, Dust, OrderIntent, ParentEvent, Reason, TimeInForce
 from engine.orders.identity import client_order_id
 from engine.parents.plan import Order
 from engine.parents.state import Parent, Role
@@ -38,6 +39,12 @@ def event_of(parent: Parent, reason: Reason, stamp: Stamp) -> ParentEvent:
     )
 
 
+def dust_of(parent: Parent, instrument: Instrument, stamp: Stamp) -> Dust:
+    """What an exit could not get rid of, for it is less than the venue takes."""
+    intent, units = parent.intent, parent.kept * instrument.base_units_per_lot
+    return Dust(*stamp, intent.venue, instrument.base, intent.bot, units)
+
+
 def cancel_of(parent: Parent, name: str, stamp: Stamp) -> CancelIntent:
     """A child is no longer wanted."""
     intent = parent.intent
@@ -65,6 +72,6 @@ def child_of(
         order.lots,
         TimeInForce.GTC if order.rests else TimeInForce.IOC,
         expires_ns,
-        flattening=exits and not parent.unflagged,
+        flattening=exits,
         parent=intent.parent,
     )

@@ -97,7 +97,7 @@ class Calls:
         self._connection = 0 if trading.shared_line else connection
         self._timeout_ns = timeout_ns
         self._deadline_ns = deadline_ns
-        self._margin_ns = config.deadline_margin_ms * MS
+        self.margin_ns = config.deadline_margin_ms * MS
         self._count = 0
         self._timer_ns = 0
 
@@ -211,13 +211,13 @@ class Calls:
         order.doubt_at_ns = now_ns + self._timeout_ns
         order.proof_ns = self.proof_ns(now_ns)
         if order.proof_ns and request.deadline_ns:
-            order.proof_ns = request.deadline_ns + self._margin_ns
+            order.proof_ns = request.deadline_ns + self.margin_ns
 
     def proof_ns(self, now_ns: int) -> int:
         """From when on by its clock a venue proves that an order sent by now never arrived; 0: never."""
         if not self.trading.has_deadline:
             return 0
-        return self.clock.at(now_ns) + self._deadline_ns + self._margin_ns
+        return self.clock.at(now_ns) + self._deadline_ns + self.margin_ns
 
     def give_up(self) -> None:
         """Nothing that was asked is awaited any more, and nothing that waits will leave."""

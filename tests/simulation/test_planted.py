@@ -7,23 +7,30 @@ Each stands for a fault that real engines have had. CI looks at as many seeds as
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
+from engine.component import Outputs
 from engine.edges.gate import Gate
+from engine.edges.simulation.outcome import Outcome
 from engine.edges.simulation.plan import make_scenario
 from engine.edges.simulation.shrinking import Shrinker
-from engine.edges.simulation.world import Outcome, World
+from engine.edges.simulation.world import World
 from engine.ledger import Ledger
 from engine.messages import (
+    CallKind,
     CancelCommand,
     CancelIntent,
     Fill,
     OrderEvent,
+    OrderIntent,
     OrderRequest,
     OrderState,
     Reason,
 )
-from engine.orders.desk import Desk
+from engine.orders.calls import Calls
+from engine.orders.desk import Messages
+from engine.orders.pursuit import Pursuit
 from engine.risk import RiskGuard
 
 SEEDS_MAX = 500
@@ -34,45 +41,59 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 def retry_after_timeout(patch: pytest.MonkeyPatch) -> None:
     """An order that was not answered in time is simply sent again."""
-    chase = Desk.chase
+    leave, chase = Calls._leave, Pursuit.chase
+    sent: dict[str, OrderRequest] = {}
 
-    def chase_and_retry(self: Desk, now_ns: int, connected: bool) -> list[Any]:
-        outputs = chase(self, now_ns, connected)
-        again = []
-        for event in outputs:
-            if isinstance(event, OrderEvent) and event.state is OrderState.UNKNOWN and connected:
-                intent = self.open[event.client_order_id].intent
-                payload = self._handler.order(intent, now_ns + 10**9)
-                late_ns = now_ns + 10**9
-                again.append(self._request(0, event.client_order_id, True, late_ns, payload))
-        return outputs + again
+    def leave_and_note(self: Calls, *what: Any) -> Messages:
+        messages = leave(self, *what)
+        for effect in messages:
+            if isinstance(effect, OrderRequest) and effect.kind is CallKind.CREATE:
+                sent[effect.client_order_id] = effect
+        return messages
 
-    patch.setattr(Desk, "chase", chase_and_retry)
+    def chase_and_retry(self: Pursuit, now_ns: int, reachable: bool) -> Messages:
+        messages = chase(self, now_ns, reachable)
+        for event in list(messages):
+            if isinstance(event, OrderEvent) and event.state is OrderState.UNKNOWN and reachable:
+                first = sent.get(event.client_order_id)
+                if first is not None:
+                    stamp, expires_ns = self._desk.stamp(), now_ns + 10**9
+                    again = msgspec.structs.replace(first, sequence=stamp, expires_ns=expires_ns)
+                    messages.append(again)
+        return messages
+
+    patch.setattr(Calls, "_leave", leave_and_note)
+    patch.setattr(Pursuit, "chase", chase_and_retry)
 
 
 def fill_counted_by_order(patch: pytest.MonkeyPatch) -> None:
     """A fill is taken for a repeat when its order has filled before, instead of by its trade id."""
+    count = Ledger._on_fill
 
-    def is_repeat(self: Ledger, fill: Fill) -> bool:
-        seen = self._trades.setdefault(fill.venue, {})
-        if fill.client_order_id in seen:
-            return True
-        seen[fill.client_order_id] = None
-        self.trade_count += 1
-        return False
+    def count_once_an_order(self: Ledger, fill: Fill, now_ns: int) -> Outputs:
+        named = msgspec.structs.replace(fill, trade_id=fill.client_order_id)
+        return count(self, named, now_ns)
 
-    patch.setattr(Ledger, "_is_repeat", is_repeat)
+    patch.setattr(Ledger, "_on_fill", count_once_an_order)
 
 
 def limit_without_orders_in_flight(patch: pytest.MonkeyPatch) -> None:
-    """The position limit looks at what was filled, and not at what is on its way."""
-    patch.setattr(
-        RiskGuard,
-        "_reserve",
-        lambda self, number, side, lots: self._in_flight.setdefault(
-            (self._limits[number].base, side), 0
-        ),
-    )
+    """The limits look at what was filled, and not at what is on its way."""
+    place = RiskGuard.place
+
+    def place_blindly(self: RiskGuard, intent: OrderIntent, flags: int, now_ns: int) -> int:
+        before = self.kernel.snapshot()
+        for reserved in self.state.reserved.values():
+            self.kernel.end(reserved.place)
+        taken = place(self, intent, flags, now_ns)
+        if taken >= 0:
+            self.kernel.restore(before)
+            terms = (intent.instrument, intent.bot, intent.side, intent.ticks, intent.lots)
+            return self.kernel.adopt(*terms)
+        self.kernel.restore(before)
+        return place(self, intent, flags, now_ns)  # what is refused blindly is refused anyway
+
+    patch.setattr(RiskGuard, "place", place_blindly)
 
 
 def cancel_that_is_not_journalled(patch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from engine.edges.simulation import trace
-from engine.edges.simulation.plan import make_scenario
+from engine.edges.simulation.plan import Scenario, make_scenario
 from engine.edges.simulation.running import Stopwatch, Sum, run_seeds
 from engine.edges.simulation.shrinking import Shrinker
 from engine.edges.simulation.world import World
@@ -23,6 +23,9 @@ def simulate(
     seeds: Annotated[str, typer.Option(help="Run these, first..last.")] = "",
     seconds: Annotated[float, typer.Option(min=0.1, help="Simulated time of each.")] = 60.0,
     jobs: Annotated[int, typer.Option(min=1, max=256, help="Processes for many seeds.")] = 1,
+    native: Annotated[
+        bool, typer.Option(help="Venues speak the protocols of Binance and Kraken.")
+    ] = False,
     trace_all: Annotated[bool, typer.Option("--trace", help="Print all that happened.")] = False,
     shrink: Annotated[bool, typer.Option(help="Make a failing seed short.")] = True,
 ) -> None:
@@ -33,15 +36,15 @@ def simulate(
     if (seed is None) == (not seeds):
         raise typer.BadParameter("either --seed N or --seeds A..B is expected")
     if seed is not None:
-        raise typer.Exit(_one(seed, seconds, trace_all, shrink))
+        raise typer.Exit(_one(make_scenario(seed, seconds, native), trace_all, shrink))
     found = re.fullmatch(r"(\d+)\.\.(\d+)", seeds)
     if found is None or int(found[1]) > int(found[2]):
         raise typer.BadParameter(f"{seeds}: first..last is expected, such as 0..199")
-    raise typer.Exit(_many(range(int(found[1]), int(found[2]) + 1), seconds, jobs))
+    raise typer.Exit(_many(range(int(found[1]), int(found[2]) + 1), seconds, jobs, native))
 
 
-def _one(seed: int, seconds: float, trace_all: bool, shrink: bool) -> int:
-    outcome = World(make_scenario(seed, seconds), TRACE_MAX if trace_all else 0).run()
+def _one(scenario: Scenario, trace_all: bool, shrink: bool) -> int:
+    outcome = World(scenario, TRACE_MAX if trace_all else 0).run()
     typer.echo("\n".join(trace.plan(outcome.scenario)))
     if trace_all:
         typer.echo("\n".join(trace.lines(outcome.trace)))
@@ -61,7 +64,7 @@ def _one(seed: int, seconds: float, trace_all: bool, shrink: bool) -> int:
     return 1
 
 
-def _many(seeds: range, seconds: float, jobs: int) -> int:
+def _many(seeds: range, seconds: float, jobs: int, native: bool) -> int:
     watch = Stopwatch()
     columns = (
         TextColumn("{task.description}"),
@@ -76,7 +79,7 @@ def _many(seeds: range, seconds: float, jobs: int) -> int:
             broken = f", {len(so_far.failures)} broken" if so_far.failures else ""
             progress.update(task, completed=so_far.seeds, description=f"seeds{broken}")
 
-        total = run_seeds(seeds, seconds, jobs, told)
+        total = run_seeds(seeds, seconds, jobs, native, told)
     took_s = watch.seconds()
     typer.echo("\n".join(total.coverage.lines()))
     typer.echo(
@@ -86,7 +89,8 @@ def _many(seeds: range, seconds: float, jobs: int) -> int:
     )
     for failure in sorted(total.failures)[:SHOWN]:
         typer.echo(f"BROKEN {failure.seed}: {failure.seen[:200]}")
-        typer.echo(f"  {REPLAY.format(seed=failure.seed, seconds=seconds)}")
+        replay = REPLAY.format(seed=failure.seed, seconds=seconds)
+        typer.echo(f"  {replay}{' --native' if native else ''}")
     if not total.failures:
         typer.echo("clean: no invariant was broken")
     return 1 if total.failures else 0

@@ -9,7 +9,9 @@ from engine.messages import (
     AnyMessage,
     Difference,
     DifferenceKind,
+    OrderCommand,
     OrderEvent,
+    OrderIntent,
     OrderRefused,
     OrderState,
     ParentEvent,
@@ -26,7 +28,8 @@ EXPECTED: dict[str, tuple[Enum, ...]] = {
     "exchange fault": tuple(FAULTS),
     "injection": tuple(Kind),
     "crash point": tuple(Point),
-    "difference": tuple(DifferenceKind),
+    # Where everything is spot, what is held is a balance, and no position beside it can drift.
+    "difference": tuple(k for k in DifferenceKind if k is not DifferenceKind.POSITION_DRIFT),
     "parent": tuple(ParentKind),
     "parent state": tuple(ParentState),
 }
@@ -50,6 +53,10 @@ class Coverage:
             counts["order state", message.state.name] += 1
             if message.reason:
                 counts["order reason", message.reason.name] += 1
+        elif isinstance(message, OrderIntent):
+            counts["order state", OrderState.INTENDED.name] += 1
+        elif isinstance(message, OrderCommand):
+            counts["order state", OrderState.APPROVED.name] += 1
         elif isinstance(message, OrderRefused):
             counts["refusal", message.reason.name] += 1
         elif isinstance(message, RiskLevel):

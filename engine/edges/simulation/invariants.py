@@ -8,16 +8,21 @@ from collections.abc import Callable, Iterable, Mapping
 
 from engine.config import ENGINE_ACCOUNT, Config
 from engine.edges.simulation.coverage import Coverage
+from engine.edges.simulation.exposure import Broken, Exposure
 from engine.exchange.exchange import Exchange
-from engine.exchange.orders import Refused, Status
+from engine.exchange.orders import Status
 from engine.instruments import Instruments
 from engine.messages import (
     AnyMessage,
     BalanceUpdate,
+    CallKind,
+    CancelAll,
     CancelCommand,
     CancelIntent,
     Fill,
     GroupIntent,
+    KillProgress,
+    LimitChanged,
     OrderCommand,
     OrderEvent,
     OrderIntent,
@@ -27,24 +32,11 @@ from engine.messages import (
     RiskLevel,
 )
 from engine.orders.lifecycle import FINAL
-from engine.units import INT64_MAX, parse_limit
 
 BY_HAND = "hand-"  # client ids of orders that somebody placed beside the engine
 Moment = tuple[int, str, AnyMessage | str]
-ENDS = {
-    Status.FILLED: OrderState.FILLED,
-    Status.CANCELLED: OrderState.CANCELLED,
-    Status.EXPIRED: OrderState.EXPIRED,
-    Status.REJECTED: OrderState.REJECTED,
-}
-
-
-class Broken(Exception):
-    """An invariant does not hold: its name, and what was seen."""
-
-    def __init__(self, invariant: str, seen: str) -> None:
-        super().__init__(f"{invariant}: {seen}")
-        self.invariant = invariant
+TAKEN_OUT = frozenset({OrderState.CANCELLED, OrderState.EXPIRED, OrderState.REJECTED})
+"""What an order is that ended before it was filled: protocols differ in what they call it."""
 
 
 class Invariants:
@@ -58,30 +50,19 @@ class Invariants:
         coverage: Coverage,
     ) -> None:
         self.coverage = coverage
-        self.fills: dict[tuple[int, str], Fill] = {}
+        self.fills: dict[tuple[int, int, int, str], Fill] = {}
         self.created: dict[str, OrderIntent] = {}  # those whose request left
         self.swept = False  # somebody cancelled everything: no cancel needs a wish of its own
-        self._instruments = instruments
         self._exchanges = exchanges
         self._said: dict[tuple[int, int], bytes] = {}
         self._intents: dict[str, OrderIntent] = {}
         self._commands: dict[str, OrderCommand] = {}
         self._events: dict[str, OrderEvent] = {}
         self._balances: dict[tuple[int, str], int] = {}
-        self._live: dict[str, OrderIntent] = {}
         self._cancels: set[str] = set()
+        self._deposits: dict[tuple[int, str], list[int]] = {}
         self._level = Risk.NORMAL
-        self._positions: dict[str, int] = {}
-        self._counted: dict[int, int] = {}
-        self._open_max = config.risk.orders_open_max
-        self._notional_max = {
-            i.id: parse_limit(config.risk.order_notional_max, instruments.decimals(i.quote))
-            for i in instruments
-        }
-        self._position_max = {
-            base: parse_limit(limit, instruments.decimals(base))
-            for base, limit in config.risk.position_max.items()
-        }
+        self._exposure = Exposure(config, instruments, exchanges)
         self._takers: dict[type, Callable[..., None]] = {
             OrderIntent: self._intended,
             GroupIntent: self._grouped,
@@ -91,6 +72,9 @@ class Invariants:
             RiskLevel: self._levelled,
             CancelIntent: self._cancelled,
             CancelCommand: self._cancelled,
+            CancelAll: self._all_cancelled,
+            LimitChanged: self._exposure.changed,
+            KillProgress: self._killed,
             BalanceUpdate: self._updated,
         }
 
@@ -118,9 +102,12 @@ class Invariants:
             self._intended(leg)
 
     def _commanded(self, command: OrderCommand) -> None:
-        self._commands[command.intent.client_order_id] = command
-        if self._level >= Risk.HALT and not command.intent.flattening:
+        intent = command.intent
+        self._commands[intent.client_order_id] = command
+        self._intents.setdefault(intent.client_order_id, intent)  # the guard's own, that flatten
+        if self._level >= Risk.HALT and not (intent.flattening and command.reduces):
             raise Broken("nothing opens at Halt", f"{command} at {self._level.name}")
+        self._exposure.takes_on(command)
 
     def _levelled(self, level: RiskLevel) -> None:
         self._level = level.level
@@ -132,11 +119,26 @@ class Invariants:
     def _moved(self, event: OrderEvent) -> None:
         name = event.client_order_id
         self._events[name] = event
-        if event.state in FINAL and self._known(event.venue, name) is None:
-            self._live.pop(name, None)  # it never came there; should it come later, it is counted
+        if event.state in FINAL:
+            self._exposure.ended(event)
+
+    def _all_cancelled(self, cancel: CancelAll) -> None:
+        self.swept = True
+
+    def _killed(self, progress: KillProgress) -> None:
+        """A kill is finished when the exchanges have nothing of ours, and not before."""
+        if not progress.finished:
+            return
+        self.coverage.saw("kill", "finished")
+        for exchange in self._exchanges.values():
+            for order in exchange.open_orders(ENGINE_ACCOUNT):
+                if not order.request.client_id.startswith(BY_HAND):
+                    raise Broken(
+                        "a kill is finished when nothing rests", f"{progress}, but {order}"
+                    )
 
     def _filled(self, fill: Fill) -> None:
-        key = fill.venue, fill.trade_id
+        key = fill.venue, fill.instrument, fill.side, fill.trade_id
         if key in self.fills:
             raise Broken("a fill is told once", f"{fill} and {self.fills[key]}")
         self.fills[key] = fill
@@ -144,16 +146,21 @@ class Invariants:
     def _updated(self, update: BalanceUpdate) -> None:
         self._balances[update.venue, update.asset] = update.total
 
+    def deposited(self, venue: int, asset: str, units: int) -> None:
+        """Money came of which nobody is told: it is a drift, unless it was there at the first look."""
+        sums = self._deposits.setdefault((venue, asset), [0])
+        sums.append(sums[-1] + units)
+
     def passed(self, request: OrderRequest, killed: bool, now_ns: int) -> None:
         """A request leaves the gate; `killed` is what the kill switch's page says."""
         if (request.sender, request.sequence) not in self._said:
             raise Broken("journalled before it leaves", f"{request}")
-        if not request.raises_exposure:
+        if request.kind is not CallKind.CREATE:
             self._took_back(request)
             return
-        if killed:
+        if killed and request.raises_exposure:
             raise Broken("nothing opens with the kill switch on", f"{request}")
-        if now_ns > request.expires_ns:
+        if now_ns > request.expires_ns and request.raises_exposure:
             raise Broken("nothing leaves late", f"{request} at {now_ns}")
         name = request.client_order_id
         intent = self._intents.get(name)
@@ -161,62 +168,14 @@ class Invariants:
             raise Broken("intent before effect", f"{request}")
         if name in self.created:
             raise Broken("no id is sent twice", f"{request}")
-        self.created[name] = self._live[name] = intent
-        self._hold(intent, self._commands[name])
+        if not request.raises_exposure and not self._commands[name].reduces:
+            raise Broken("what raises exposure says so", f"{request}")
+        self.created[name] = intent
 
     def _took_back(self, request: OrderRequest) -> None:
         """A cancel has somebody who wanted it: a bot, the guard, or whoever stopped everything."""
         if request.client_order_id not in self._cancels and not self.swept:
             raise Broken("intent before effect", f"{request}")
-
-    # --- limits ---------------------------------------------------------------------------------------
-
-    def _known(self, venue: int, name: str) -> tuple[bool, int] | None:
-        """Whether the exchange has an order open, and how much of it is filled; None: it has none."""
-        try:
-            order = self._exchanges[venue].by_client_id(ENGINE_ACCOUNT, name)
-        except Refused:
-            return None
-        return order.open, order.filled
-
-    def _hold(self, intent: OrderIntent, command: OrderCommand) -> None:
-        """No limit is exceeded by what is held and what may still come of all that left."""
-        if command.reduces:
-            return
-        instrument = self._instruments[intent.instrument]
-        notional = instrument.notional(intent.ticks, intent.lots)
-        if notional > self._notional_max[instrument.id]:
-            raise Broken("order limit", f"{intent} is worth {notional} units")
-        self._count_fills()
-        base, side = instrument.base, intent.side
-        worst = side * self._positions.get(base, 0) + self._in_flight(base, side)
-        limit = self._position_max.get(base, INT64_MAX)
-        if worst > limit:
-            raise Broken("position limit", f"{worst} of {base} after {intent}, at most {limit}")
-        if len(self._live) > self._open_max:
-            raise Broken("open orders", f"{len(self._live)} after {intent}")
-
-    def _in_flight(self, base: str, side: int) -> int:
-        """Base units that may still be filled on a side; orders that are final are forgotten."""
-        units = 0
-        for name, intent in list(self._live.items()):
-            known = self._known(intent.venue, name)
-            if known is not None and not known[0]:
-                del self._live[name]
-                continue
-            instrument = self._instruments[intent.instrument]
-            if instrument.base == base and intent.side == side:
-                filled = known[1] if known is not None else 0
-                units += (intent.lots - filled) * instrument.base_units_per_lot
-        return units
-
-    def _count_fills(self) -> None:
-        for venue, exchange in self._exchanges.items():
-            for fill in exchange.fills(ENGINE_ACCOUNT, None, self._counted.get(venue, 0)):
-                instrument = self._instruments[fill.instrument]
-                units = fill.side * fill.lots * instrument.base_units_per_lot
-                self._positions[instrument.base] = self._positions.get(instrument.base, 0) + units
-                self._counted[venue] = fill.number
 
     # --- once all is quiet ----------------------------------------------------------------------------
 
@@ -232,7 +191,8 @@ class Invariants:
                 if held.account != ENGINE_ACCOUNT:
                     continue
                 ours = self._balances.get((venue, held.asset), 0)
-                if ours != held.total:
+                untold = self._deposits.get((venue, held.asset), [0])
+                if held.total - ours not in untold:
                     where = f"{exchange.venue} {held.asset}"
                     raise Broken("balances", f"{where}: ours {ours}, theirs {held.total}")
 
@@ -261,7 +221,8 @@ class Invariants:
             names.add(name)
             event = self._events.get(name)
             ours = None if event is None else event.state
-            if order.open or ours is not ENDS[order.status]:
+            ends = {OrderState.FILLED} if order.status is Status.FILLED else TAKEN_OUT
+            if order.open or ours not in ends:
                 raise Broken(
                     "orders", f"{exchange.venue}: {name} is {order.status!r}, ours {ours!r}"
                 )

@@ -15,6 +15,7 @@ from engine.messages import (
     TimerFired,
     TriggerSource,
 )
+from engine.orders.ordering import Leg
 from engine.parents.asking import Watch
 
 ACT = 0
@@ -22,7 +23,14 @@ EVERY_NS = 400 * MS
 AGAIN_NS = 500 * MS
 MONEY = (50, 500, 2000, 3900, 3900, 4100)
 AWAY_BPS = (-8, -2, 0, 0, 2, 5, 20, 300)
-RESTING = (TimeInForce.IOC, TimeInForce.IOC, TimeInForce.GTC, TimeInForce.GTC, TimeInForce.GTD)
+RESTING = (
+    TimeInForce.IOC,
+    TimeInForce.IOC,
+    TimeInForce.FOK,
+    TimeInForce.GTC,
+    TimeInForce.GTC,
+    TimeInForce.GTD,
+)
 
 
 class Whims(Memory):
@@ -72,8 +80,11 @@ class Monkey(Strategy):
             top = chance.choice(tops)
             if top.bid_ticks <= 0 or top.ask_ticks <= 0:
                 continue
-            if chance.random() < 0.2:
+            whim = chance.random()
+            if whim < 0.2:
                 made.append(self._emulated(chance, top, now_ns))
+            elif whim < 0.3:
+                made.append(self._legs(chance, tops, now_ns))
             else:
                 made.append(self._plain(chance, top, now_ns))
         return tuple(made)
@@ -84,6 +95,16 @@ class Monkey(Strategy):
         least = max(1, -(-instrument.notional_min_units // value))
         lots = chance.choice(MONEY) * 10**instrument.quote_decimals // value
         return chance.choice((least, least - 1, *[lots] * 6)) or 1
+
+    def _legs(self, chance: Random, tops: list[BookTop], now_ns: int) -> AnyMessage:
+        """A few orders that pass together or not at all."""
+        legs = []
+        for top in chance.sample(tops, min(len(tops), chance.choice((2, 2, 3)))):
+            side = chance.choice((BUY, SELL))
+            best = top.ask_ticks if side == BUY else top.bid_ticks
+            lots = self._size(chance, self.instruments[top.instrument], max(1, best))
+            legs.append(Leg(top.instrument, side, max(1, best), lots))
+        return self.group(legs, 0, now_ns)
 
     def _plain(self, chance: Random, top: BookTop, now_ns: int) -> AnyMessage:
         """An ordinary order around the best price."""
@@ -99,7 +120,7 @@ class Monkey(Strategy):
             side,
             ticks,
             lots,
-            top.received_ns,
+            0,
             now_ns,
             time_in_force=tif,
             post_only=post_only,
@@ -108,7 +129,11 @@ class Monkey(Strategy):
 
     def _emulated(self, chance: Random, top: BookTop, now_ns: int) -> AnyMessage:
         """An emulated order whose trigger is a few basis points away."""
-        side, number, received_ns = chance.choice((BUY, SELL)), top.instrument, top.received_ns
+        side, number, received_ns = (
+            chance.choice((BUY, SELL)),
+            top.instrument,
+            0,
+        )  # no frame's doing
         best = top.ask_ticks if side == BUY else top.bid_ticks
         lots = self._size(chance, self.instruments[number], best)
         step = max(1, best * chance.choice((1, 3, 10)) // 10_000)

@@ -4,6 +4,7 @@ A `Scenario` is the whole input of a simulated world: the same one gives the sam
 message. Its injections can be taken away one by one, which is how a failing one is made short.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 from random import Random
 from typing import Any
@@ -37,6 +38,7 @@ class Kind(StrEnum):
     LIMIT = "limit"
     FOREIGN_ORDER = "foreign_order"  # somebody trades on the account by hand
     CANCELLED_THERE = "cancelled_there"  # somebody cancels our orders by hand
+    DEPOSIT = "deposit"  # money that the venue's protocol tells nothing of
 
 
 class Point(StrEnum):
@@ -73,10 +75,10 @@ class Scenario(msgspec.Struct, frozen=True):
     injections: tuple[Injection, ...]
 
 
-def make_scenario(seed: int, seconds: float) -> Scenario:
-    """The scenario of a seed."""
+def make_scenario(seed: int, seconds: float, native: bool = False) -> Scenario:
+    """The scenario of a seed; `native` has venues speak the protocols of real exchanges."""
     chance = Random(f"scenario/{seed}")
-    config = make_config(seed, chance)
+    config = make_config(seed, chance, chance.choice(NATIVE) if native else OWN)
     weather = Weather(
         usual_ns=int(chance.choice((0.1, 0.3, 2.0)) * MS),
         lag_share=chance.choice((0.0, 0.01, 0.05)),
@@ -94,6 +96,13 @@ GRIDS = {
     ("beta", "BTC/USDT"): ("0.05", "0.0005"),
     ("beta", "ETH/USDT"): ("0.01", "0.001"),
 }
+OWN = ("simulated", "simulated")
+NATIVE = (("binance", "kraken"), ("simulated", "binance"), ("kraken", "simulated"))
+NATIVES: dict[str, Callable[[str], str]] = {
+    "simulated": lambda symbol: symbol,
+    "binance": lambda symbol: symbol.replace("/", ""),
+    "kraken": lambda symbol: symbol,
+}
 PRICES = {"BTC/USDT": "60000", "ETH/USDT": "3000"}
 COMPONENTS = (
     "venue-alpha",
@@ -107,7 +116,7 @@ COMPONENTS = (
 )
 
 
-def make_config(seed: int, chance: Random) -> Config:
+def make_config(seed: int, chance: Random, protocols: tuple[str, str]) -> Config:
     """Two venues that trade the same, two bots, limits that are soon reached, faults, a placement."""
     table: dict[str, Any] = {
         "name": f"simulated-{seed}",
@@ -115,15 +124,23 @@ def make_config(seed: int, chance: Random) -> Config:
         "venues": [
             {
                 "name": name,
+                "protocol": protocol,
                 "order_timeout_ms": chance.choice((300, 1000)),
                 "order_deadline_ms": chance.choice((200, 500)),
+                "trading": {
+                    "reconcile_every_s": chance.choice((3, 10)),
+                    "breaker_failures": chance.choice((2, 5)),
+                    "breaker_timeout_ms": chance.choice((200, 1000)),
+                    "foreign_orders": chance.choice(("leave", "alarm", "adopt")),
+                },
             }
-            for name in VENUES
+            for name, protocol in zip(VENUES, protocols, strict=True)
         ],
         "instruments": [
             {
                 "venue": venue,
                 "symbol": symbol,
+                "native": NATIVES[dict(zip(VENUES, protocols, strict=True))[venue]](symbol),
                 "tick_size": tick,
                 "lot_size": lot,
                 "notional_min": "10",
@@ -143,6 +160,8 @@ def make_config(seed: int, chance: Random) -> Config:
             "price_distance_max_bps": 200,
             "stale_ms": 10_000,
             "orders_open_max": chance.choice((8, 30)),
+            "levels": make_levels(chance),
+            "cancel_again_s": 1,
         },
         "bots": [
             {"name": ARBITRAGE, "symbols": list(PRICES), "groups_max": 2},
@@ -155,15 +174,28 @@ def make_config(seed: int, chance: Random) -> Config:
         },
         "exchange": {
             "events_per_second": 2.0,
+            "limits": False,  # with Kraken's, a question about an order may wait for a minute
             "noise_bps": 4.0,
             "prices": PRICES,
             "balances": {name: {"BTC": "2", "ETH": "40", "USDT": "150000"} for name in VENUES},
             "latency": make_distance(chance),
-            "faults": {"seed": seed + 1, "plan": make_faults(chance)},
+            "faults": {"seed": seed + 1, "plan": make_faults(chance, protocols)},
         },
         "placement": make_placement(chance),
     }
     return msgspec.convert(table, Config)
+
+
+def make_levels(chance: Random) -> dict[str, Any]:
+    """What raises the level: as usual, or losses and waits so small that all of it happens."""
+    table: dict[str, Any] = {"calm_s": chance.choice((2, 5))}
+    if chance.random() < 0.3:
+        table["daily_loss"] = {"caution": "0.0001", "restricted": "0.0003", "halt": "0.0006"}
+    if chance.random() < 0.2:
+        table["drawdown"] = {"caution": "0.0002", "restricted": "0.0005", "shutdown": "0.001"}
+    if chance.random() < 0.2:
+        table["books_lost_after_ms"] = 500
+    return table
 
 
 def make_distance(chance: Random) -> dict[str, Any]:
@@ -205,12 +237,16 @@ FAULTS: dict[FaultKind, dict[str, Any]] = {
 }
 
 
-def make_faults(chance: Random) -> list[dict[str, Any]]:
+def make_faults(chance: Random, protocols: tuple[str, str]) -> list[dict[str, Any]]:
     """What the exchanges do wrong: some kinds of all."""
     kinds = chance.sample(sorted(FAULTS), chance.randint(2, 8))
+    if "kraken" in protocols:  # it locks one out for a quarter of an hour
+        kinds = [kind for kind in kinds if kind is not FaultKind.RATE_LIMIT]
     plan = []
     for kind in kinds:
         fault = {"kind": kind.value, **FAULTS[kind]}
+        if "endpoint" in fault and protocols != OWN:
+            fault |= {"endpoint": "", "chance": 0.04}  # whatever is asked
         if kind is FaultKind.CLOCK_SKEW:
             fault["skew_ms"] = chance.choice((-3000, -300, 300, 3000))
         if chance.random() < 0.5:
@@ -222,16 +258,17 @@ def make_faults(chance: Random) -> list[dict[str, Any]]:
 # --- what is done to the engine -------------------------------------------------------------------
 
 OPERATOR = (Kind.LEVEL, Kind.RECONCILE, Kind.CANCEL_ALL, Kind.BREAKER, Kind.LIMIT)
-WEIGHTS = {
+WEIGHTS: dict[Kind, float] = {
     Kind.CRASH: 8,
     Kind.FREEZE: 3,
     Kind.FROZEN_DEAD: 2,
     Kind.PAUSE: 1,
     Kind.DISK_FULL: 1,
     Kind.DISCONNECT: 3,
-    Kind.KILL_SWITCH: 1,
+    Kind.KILL_SWITCH: 2,
     Kind.FOREIGN_ORDER: 1,
-    Kind.CANCELLED_THERE: 1,
+    Kind.CANCELLED_THERE: 2,
+    Kind.DEPOSIT: 0.3,
     **dict.fromkeys(OPERATOR, 1),
 }
 OF_VENUES = (
@@ -241,6 +278,7 @@ OF_VENUES = (
     Kind.BREAKER,
     Kind.FOREIGN_ORDER,
     Kind.CANCELLED_THERE,
+    Kind.DEPOSIT,
 )
 OF_ACTORS = (Kind.CRASH, Kind.FREEZE, Kind.FROZEN_DEAD, Kind.DISK_FULL)
 EVERY_S = 6.0

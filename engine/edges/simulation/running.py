@@ -34,13 +34,13 @@ class Sum(NamedTuple):
 NOTHING = Sum(0, 0.0, 0, 0, (), Coverage())
 
 
-def run_part(seeds: Sequence[int], seconds: float) -> Sum:
+def run_part(seeds: Sequence[int], seconds: float, native: bool = False) -> Sum:
     """Run seeds one after another, here."""
     coverage = Coverage()
     failures = []
     simulated_s, orders, fills = 0.0, 0, 0
     for seed in seeds:
-        outcome = World(make_scenario(seed, seconds), kept=0).run()
+        outcome = World(make_scenario(seed, seconds, native), kept=0).run()
         coverage.add(outcome.coverage)
         simulated_s += outcome.at_s
         orders += outcome.orders
@@ -69,11 +69,12 @@ def run_seeds(
     seeds: Sequence[int],
     seconds: float,
     jobs: int = 1,
+    native: bool = False,
     told: Callable[[Sum], None] = lambda so_far: None,
 ) -> Sum:
     """Run them all, `jobs` at a time; `told` hears of what is done so far."""
     total = NOTHING
-    for part in _parts(list(_cut(seeds)), seconds, jobs):
+    for part in _parts(list(_cut(seeds)), seconds, jobs, native):
         total = add(total, part)
         told(total)
     return total
@@ -84,14 +85,18 @@ def _cut(seeds: Sequence[int]) -> Iterator[Sequence[int]]:
         yield seeds[at : at + PART]
 
 
-def _parts(parts: Sequence[Sequence[int]], seconds: float, jobs: int) -> Iterable[Sum]:
+def _parts(
+    parts: Sequence[Sequence[int]], seconds: float, jobs: int, native: bool
+) -> Iterable[Sum]:
     if jobs <= 1:
         for part in parts:
-            yield run_part(part, seconds)
+            yield run_part(part, seconds, native)
         return
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=spawn) as pool:
-        under_way: set[Future[Sum]] = {pool.submit(run_part, part, seconds) for part in parts}
+        under_way: set[Future[Sum]] = {
+            pool.submit(run_part, part, seconds, native) for part in parts
+        }
         while under_way:
             done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
             for each in done:

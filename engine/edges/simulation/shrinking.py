@@ -5,8 +5,9 @@ from typing import TypeVar
 
 import msgspec
 
+from engine.edges.simulation.outcome import Outcome
 from engine.edges.simulation.plan import Scenario
-from engine.edges.simulation.world import Outcome, World
+from engine.edges.simulation.world import World
 
 Item = TypeVar("Item")
 RUNS_MAX = 300

@@ -11,52 +11,42 @@ import shutil
 from collections import deque
 from collections.abc import Callable
 from random import Random
-from typing import NamedTuple
 
 from engine.assembly import build, topology_of
 from engine.component import Component
 from engine.config import instruments_of
-from engine.edges.directory import SHARED, KillSwitchPage
-from engine.edges.exchange_server import make_exchange, make_front
+from engine.edges.directory import SHARED
+from engine.edges.exchange_server import make_exchange, make_front, make_wires
 from engine.edges.journal import JournalError, read_journal, segments
+from engine.edges.secrets import keys_of
 from engine.edges.simulation.actor import Actor, Clock, Killed, SimulatedLoop
 from engine.edges.simulation.coverage import Coverage
-from engine.edges.simulation.invariants import Broken, Invariants, Moment
-from engine.edges.simulation.line import OWN_WIRE, VenueLine
+from engine.edges.simulation.exposure import Broken
+from engine.edges.simulation.invariants import Invariants, Moment
+from engine.edges.simulation.line import VenueLine
 from engine.edges.simulation.monkey import Monkey
 from engine.edges.simulation.network import MS, Mail, SimulatedBus
+from engine.edges.simulation.outcome import Outcome
 from engine.edges.simulation.plan import BEGIN_NS, MONKEY, SECOND_NS, Injection, Scenario
 from engine.edges.simulation.rest import at_rest, restless
-from engine.edges.simulation.troubles import Troubles
+from engine.edges.simulation.troubles import Troubles, WatchedSwitch
 from engine.exchange.fair_price import FairPrice
-from engine.exchange.wires.simulated import SimulatedWire
 from engine.messages import (
     AnyMessage,
     OrderRequest,
     Reason,
+    Risk,
+    RiskLevel,
     decode,
 )
 from engine.routes import Topology
 from engine.runtime import ComponentFailed, OutboxFull
+from engine.venue import Venue
 from ext.page import Page
 
 QUIET_S = 40
 REST_NS = 700 * MS
 KEPT = 400
-
-
-class Outcome(NamedTuple):
-    """How a run ended: what broke ('' is nothing), and what was seen."""
-
-    scenario: Scenario
-    invariant: str
-    seen: str
-    at_s: float
-    orders: int
-    fills: int
-    steps: int
-    coverage: Coverage
-    trace: tuple[Moment, ...]
 
 
 class World:
@@ -86,14 +76,16 @@ class World:
         self._folder = SHARED / f"co-simulation-{id(self):x}-{gc.get_count()[0]}"
         self.actors = {name: Actor(name) for name in self.topology.actors}
         self._draining = False
+        self.keys = [keys_of(config, place) for place in range(len(config.venues))]
         self.lines: dict[int, VenueLine] = {}
         self.troubles = Troubles(self)
         exchanges = {}
         fair_prices: dict[str, FairPrice] = {}
         for place in range(len(config.venues)):
             exchange = exchanges[place] = make_exchange(config, place, BEGIN_NS, fair_prices)
-            wires = {OWN_WIRE: SimulatedWire(exchange)}
-            front = make_front(config, exchange, BEGIN_NS, wires)
+            protocol = config.venues[place].protocol
+            wire = make_wires(config, exchange)[protocol]
+            front = make_front(config, exchange, BEGIN_NS, {protocol: wire})
             actor = self.topology.actor(self.topology.of_kind("venue")[place])
             self.lines[place] = VenueLine(self, place, actor, front)
         self.invariants = Invariants(config, self.instruments, exchanges, self.coverage)
@@ -236,8 +228,14 @@ class World:
         loop.open()
         for line in self.lines.values():
             if line.actor == name:
-                line.open()
+                line.open(self._connections(loop, line.venue))
         self._wake(actor, self.now_ns)
+
+    @staticmethod
+    def _connections(loop: SimulatedLoop, venue: int) -> int:
+        """How many connections bring a venue's market data."""
+        found = (c for c in loop.host.components if isinstance(c, Venue) and c.venue == venue)
+        return next(found).lines.connections
 
     def _components(self, actor: str) -> list[Component]:
         config, topology = self.config, self.topology
@@ -305,6 +303,8 @@ class World:
         """See `engine.edges.simulation.actor.Told`."""
         self.trace.append((now_ns, actor, message))
         self.invariants.journalled(message, data)
+        if isinstance(message, RiskLevel) and message.level >= Risk.HALT:
+            self.troubles.halted()
 
     def happened(self, injection: Injection) -> None:
         """See `engine.edges.simulation.actor.Told`."""
@@ -319,7 +319,7 @@ class World:
     def run(self) -> Outcome:
         """Everything, until it is quiet or something is broken."""
         self._folder.mkdir(parents=True)
-        self.kill_switch = KillSwitchPage(self._folder / "kill-switch", create=True)
+        self.kill_switch = WatchedSwitch(self._folder / "kill-switch", self.invariants)
         invariant = seen = ""
         collecting = gc.isenabled()
         gc.disable()
@@ -384,3 +384,4 @@ class World:
             line.front.turned(line.front.faults.clear(0, self.now_ns), self.now_ns)
             line.schedule()
             self.troubles.close_breaker(venue)
+            self.troubles.clear_hands(line)

@@ -29,6 +29,7 @@ VENUES = ("alpha", "beta", "gamma")
 FROZEN_S = (0.05, 0.3, 2.0)
 """How long a frozen actor stays so, if its supervisor lets it: the last one is too long."""
 
+UP_S = 180.0
 OPEN_S = 4.0
 """How long a breaker may be open before the operator closes it."""
 
@@ -137,7 +138,7 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "error_not_done", "chance": 0.01},
     {"kind": "overloaded", "chance": 0.005},
     {"kind": "slow", "chance": 0.01, "delay_ms": 700},
-    {"kind": "rate_limit", "chance": 1.0, "count": 1, "for_s": 0.5, "every_s": 30.0},
+    {"kind": "rate_limit", "chance": 1.0, "count": 1, "for_s": 0.5, "every_s": 60.0},
     {"kind": "rejected", "chance": 0.01},
     {"kind": "drop_frame", "chance": 0.005},
     {"kind": "repeat_frame", "chance": 0.01},
@@ -145,8 +146,8 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "fill_before_cancel", "chance": 0.2},
     {"kind": "partial_fill", "chance": 0.1},
     {"kind": "clock_skew", "skew_ms": 150, "for_s": 2.0, "every_s": 20.0},
-    {"kind": "maintenance", "for_s": 1.0, "every_s": 40.0},
-    {"kind": "disconnect", "every_s": 15.0},
+    {"kind": "maintenance", "for_s": 1.0, "every_s": 60.0},
+    {"kind": "disconnect", "every_s": 30.0},
 )
 """Every kind there is, as often as leaves room to trade between."""
 
@@ -188,7 +189,7 @@ class Storm:
         self.blows: Counter[str] = Counter()
         self._open_since: dict[str, float] = {}
         self.launch.start()
-        self.launch.wait_up()
+        self.launch.wait_up(UP_S)
 
     def close(self) -> None:
         """End everything."""
@@ -231,7 +232,7 @@ class Storm:
         return tuple(fault["kind"] for fault in FAULTS)
 
     def trade_until(self, orders: int, fills: int) -> None:
-        """Go on trading until there were so many of both, for ten minutes at most."""
+        """Go on trading until there were so many of both, for forty minutes at most."""
 
         def enough() -> bool:
             audits = [self.ask(venue, "GET", "audit") for venue in VENUES]
@@ -239,7 +240,7 @@ class Storm:
                 return False
             return sum(audit["fill_count"] for audit in audits) >= fills
 
-        deadline = time.monotonic() + 600
+        deadline = time.monotonic() + 2400
         while time.monotonic() < deadline and not enough():
             self.attend()
             pause = time.monotonic() + 2

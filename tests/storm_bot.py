@@ -9,7 +9,7 @@ from engine.component import NOTHING, Outputs
 from engine.messages import BUY, SELL, AnyMessage, BookTop, Fill, TimeInForce, TimerFired
 
 ACT = 0
-EVERY_NS = 60 * MS
+EVERY_NS = 40 * MS
 WITHDRAW_NS = 1000 * MS
 AGAIN = 30  # decisions between two cancels of one order
 RESTING_MAX = 4

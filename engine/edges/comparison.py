@@ -13,8 +13,8 @@ from engine.ledger import Ledger
 from engine.routes import Topology
 from engine.runtime import HostState
 
-AUDIT_TIMEOUT_S = 5.0
-AUDIT_TRIES = 5
+AUDIT_TIMEOUT_S = 2.0
+AUDIT_TRIES = 15
 
 
 class Account(NamedTuple):

@@ -24,8 +24,8 @@ from tests.loopback_only import loopback_only
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 LONGEST_S = 60.0
-ORDERS = 30
-FILLS = 8
+ORDERS = 24
+FILLS = 6
 
 CONFIG = """
 name = "through-ccxt"
@@ -78,12 +78,12 @@ USDT = "500000"
 kind = "error_done"
 wire = "{protocol}"
 endpoint = "POST *rder*"
-chance = 0.1
+chance = 0.04
 [[exchange.faults.plan]]
 kind = "drop_frame"
 wire = "{protocol}"
 endpoint = "executionReport"
-chance = 0.1
+chance = 0.04
 """
 
 

@@ -186,8 +186,8 @@ class Config(Strict, frozen=True):
     assets: dict[str, Annotated[int, Meta(ge=0, le=24)]] = {}
     scanner: ScannerConfig = ScannerConfig()
     risk: RiskConfig = RiskConfig()
-    execution: ExecutionConfig = ExecutionConfig()
     ledger: LedgerConfig = LedgerConfig()
+    execution: ExecutionConfig = ExecutionConfig()
     bots: tuple[BotConfig, ...] = ()
     api: ApiConfig = ApiConfig()
     engine: EngineConfig = EngineConfig()

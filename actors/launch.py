@@ -87,7 +87,8 @@ class Launch:
 
     def _rank(self, actor: str) -> int:
         kinds = {self.topology.kinds[n - 1] for n in self.topology.in_actor(actor)}
-        ranks = {"view": 5, "ledger": 1, "risk": 2, "bot": 3, "scanner": 4, "venue": 0}
+        ranks = {"view": 5, "ledger": 1, "risk": 2, "execution": 2, "bot": 3, "scanner": 4}
+        ranks["venue"] = 0
         return min(ranks[kind] for kind in kinds)
 
     def start(self) -> None:
@@ -267,7 +268,10 @@ class Launch:
         """End the loops in order, speakers first; the snapshots of the actors by name."""
         self.directory.stopping = True
         snapshots: dict[str, bytes] = {}
-        order = [*self._of_kinds("venue", "scanner", "bot", "risk", "ledger"), VIEW_ACTOR]
+        order = [
+            *self._of_kinds("venue", "scanner", "bot", "execution", "risk", "ledger"),
+            VIEW_ACTOR,
+        ]
         for actor in order:
             self._call(actor, "stop")
             if actor not in snapshots and actor != VIEW_ACTOR:

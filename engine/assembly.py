@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from engine.bots.arbitrage import ArbitrageBot
 from engine.component import Component
 from engine.config import ASSET_DECIMALS, BotConfig, Config, ConfigError
+from engine.execution import Execution
 from engine.instruments import Instrument, Instruments
 from engine.ledger import Ledger
 from engine.ledger_config import currency_of
@@ -40,6 +41,7 @@ from engine.venues.simulated import SimulatedHandler
 from engine.venues.simulated_trading import SimulatedTrading
 from engine.venues.trading import Trading
 
+MS = 1_000_000
 VIEW_ACTOR = "api"
 SOLO_ACTOR = "solo"
 
@@ -68,18 +70,22 @@ def topology_of(config: Config) -> Topology:
     """Numbers and places of all components of a configuration."""
     names = [f"venue-{venue.name}" for venue in config.venues]
     kinds = ["venue"] * len(names)
-    names += ["scanner", "risk", "ledger"]
-    kinds += ["scanner", "risk", "ledger"]
+    names += ["scanner", "risk", "ledger", "execution"]
+    kinds += ["scanner", "risk", "ledger", "execution"]
+    execution = len(names)
     names += [f"bot-{bot.name}" for bot in config.bots]
     kinds += ["bot"] * len(config.bots)
-    first = len(names) - len(config.bots) + 1
-    watchers = [first + i for i, bot in enumerate(config.bots) if BOTS[bot.kind].watches_trades()]
+    classes = [BOTS[bot.kind] for bot in config.bots]
+    watchers = [execution + 1 + i for i, bot in enumerate(classes) if bot.watches_trades()]
+    triggers = [execution] if any(bot.emulated_orders for bot in classes) else []
     names.append("view")
     kinds.append("view")
     place = {"view": VIEW_ACTOR}
     for actor, hosted in config.placement.items():
         place.update(dict.fromkeys(hosted, actor))
-    return Topology(names, kinds, [place.get(name, name) for name in names], watchers)
+    # A child passes the RiskGuard first: beside it, it is one hop nearer to its venue.
+    place.setdefault("execution", place.get("risk", "risk"))
+    return Topology(names, kinds, [place.get(name, name) for name in names], watchers, triggers)
 
 
 def build(
@@ -95,7 +101,7 @@ def solo_topology(config: Config) -> Topology:
     """The same components and numbers, all in one actor."""
     spread = topology_of(config)
     actors = [SOLO_ACTOR] * len(spread.names)
-    return Topology(spread.names, spread.kinds, actors, spread.watchers)
+    return Topology(spread.names, spread.kinds, actors, spread.watchers, spread.triggers)
 
 
 def build_all(config: Config, topology: Topology, instruments: Instruments) -> list[Component]:
@@ -119,6 +125,9 @@ def _component(
         )
     if kind == "ledger":
         return Ledger(number, instruments, config.ledger)
+    if kind == "execution":
+        stale_ns = config.risk.stale_ms * MS
+        return Execution(number, instruments, config.execution, config.name, stale_ns)
     if kind == "bot":
         bot: BotConfig = config.bots[place]
         return BOTS[bot.kind](number, instruments, bot, config.name)

@@ -11,7 +11,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from engine.api_config import ApiConfig
 from engine.engine_config import EngineConfig
+from engine.execution_config import ExecutionConfig
 from engine.fault_config import FaultsConfig
 from engine.instruments import Instrument, InstrumentError, Instruments
 from engine.latency_config import LatencyConfig, NearConfig
@@ -119,17 +121,6 @@ class BotConfig(Strict, frozen=True):
     groups_max: Annotated[int, Meta(ge=1, le=100)] = 1
 
 
-class ApiConfig(Strict, frozen=True):
-    """The control API: loopback only; port 0 takes any free one.
-
-    `token_env` names the environment variable that holds the token; empty makes one at start.
-    """
-
-    host: Literal["127.0.0.1", "localhost", "::1"] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65535)] = 8090
-    token_env: Annotated[str, Meta(pattern="^([A-Z][A-Z0-9_]*)?$")] = ""
-
-
 ENGINE_ACCOUNT = "main"
 """The account at each simulated venue that the engine trades with."""
 
@@ -195,6 +186,7 @@ class Config(Strict, frozen=True):
     assets: dict[str, Annotated[int, Meta(ge=0, le=24)]] = {}
     scanner: ScannerConfig = ScannerConfig()
     risk: RiskConfig = RiskConfig()
+    execution: ExecutionConfig = ExecutionConfig()
     ledger: LedgerConfig = LedgerConfig()
     bots: tuple[BotConfig, ...] = ()
     api: ApiConfig = ApiConfig()
@@ -319,7 +311,8 @@ def _check_references(config: Config, venues: list[str], fail: Callable[[str, st
             fail(f"{at}.venue", "no venue has this name")
         if fault.symbol and fault.symbol not in symbols:
             fail(f"{at}.symbol", f"no instrument has the symbol {fault.symbol!r}")
-    components = {f"venue-{venue}" for venue in venues} | {"scanner", "risk", "ledger", "view"}
+    components = {"scanner", "risk", "ledger", "execution", "view"}
+    components |= {f"venue-{venue}" for venue in venues}
     components |= {f"bot-{bot.name}" for bot in config.bots}
     placed: set[str] = set()
     for actor, hosted in config.placement.items():

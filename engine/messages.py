@@ -88,6 +88,7 @@ class Reason(IntEnum):
     NEVER_ARRIVED = 402
     BALANCE = 403
     UNSUPPORTED = 404
+    OVER_FILLED = 405
     KILLED = 901
     JOURNAL_FULL = 902
     OPERATOR = 903
@@ -549,10 +550,14 @@ class ParentIntent(Message, frozen=True):
 
 
 class ParentCancel(Message, frozen=True):
-    """The bot no longer wants an emulated order: its children are cancelled."""
+    """The bot no longer wants an emulated order: its children are cancelled.
+
+    With `park` it stays, sends nothing, and goes on when the engine is resumed.
+    """
 
     parent: str
     bot: int
+    park: bool = False
 
 
 class ParentEvent(Message, frozen=True):

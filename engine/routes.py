@@ -2,8 +2,10 @@
 
 frame -> venue -> Depth, BookTop -> scanner -> Opportunity -> bot -> OrderIntent
       -> risk -> OrderCommand -> venue -> OrderRequest -> exchange
-fills:   venue -> risk, ledger, bot;   everything worth showing -> view
+      bot -> ParentIntent -> execution -> OrderIntent (an order that the engine emulates)
+fills:   venue -> risk, execution, ledger, bot;   everything worth showing -> view
 trades:  venue -> the bots whose class watches them (bars are built inside the bot)
+prices:  venue -> execution, where a bot's class has orders emulated
 """
 
 from collections.abc import Iterable, Sequence
@@ -72,8 +74,8 @@ from engine.messages import (
 # "watchers" are the bots whose class watches trades, so that the others' actors never see one.
 ROUTES: dict[type, tuple[str, ...]] = {
     Depth: ("scanner", "view"),
-    BookTop: ("risk", "execution", "ledger", "bots", "view"),
-    Trade: ("execution", "watchers", "view"),
+    BookTop: ("risk", "triggers", "ledger", "bots", "view"),
+    Trade: ("triggers", "watchers", "view"),
     TradesShed: ("watchers",),
     VenueStatus: ("risk", "ledger", "view"),
     BookStateChanged: ("risk", "view"),
@@ -158,7 +160,7 @@ DURABLE: frozenset[type] = frozenset(
 CONFLATED: frozenset[type] = frozenset({Depth, BookTop, Trade, TradesShed, VenueStatus})
 
 # Market data of which these kinds need every value: in order, shed by count, the loss told.
-QUEUED: frozenset[tuple[type, str]] = frozenset({(Trade, "bots")})
+QUEUED: frozenset[tuple[type, str]] = frozenset({(Trade, "bots"), (Trade, "execution")})
 
 # Read by these kinds only when they decide something else: delivered without waking them.
 UNHURRIED: frozenset[tuple[type, str]] = frozenset(
@@ -192,9 +194,9 @@ def conflation_key(message: AnyMessage) -> tuple[type, int]:
 class Topology:
     """Which component has which number, and in which actor it lives.
 
-    Component numbers count from 1 in the order venues, scanner, risk, ledger, bots, view. Actors
-    are numbered from 0 in the order of first mention in the placement. `watchers` are the bots that
-    hear trades.
+    Component numbers count from 1 in the order venues, scanner, risk, ledger, execution,
+    bots, view. Actors are numbered from 0 in the order of first mention in the placement. `watchers`
+    are the bots that hear trades, `triggers` is the Execution component where it hears prices.
     """
 
     def __init__(
@@ -203,6 +205,7 @@ class Topology:
         kinds: Sequence[str],
         actors: Sequence[str],
         watchers: Sequence[int] = (),
+        triggers: Sequence[int] = (),
     ) -> None:
         self.names = tuple(names)
         self.kinds = tuple(kinds)
@@ -212,6 +215,7 @@ class Topology:
         for kind in set(kinds):
             self._by_kind[kind] = tuple(i + 1 for i, other in enumerate(kinds) if other == kind)
         self.watchers = self._by_kind["watchers"] = tuple(watchers)
+        self.triggers = self._by_kind["triggers"] = tuple(triggers)
 
     def number(self, name: str) -> int:
         """The number of a component; raises KeyError naming the known ones."""

@@ -6,7 +6,6 @@ cancels, kills, restarts and lost connections; what must always hold is checked 
 
 import heapq
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,16 +23,11 @@ from engine.messages import (
     SELL,
     Answer,
     AnyMessage,
-    BalanceSeen,
-    CallKind,
     CancelAll,
     CancelCommand,
-    Fill,
     OrderCommand,
-    OrderEvent,
     OrderIntent,
     OrderRequest,
-    OrderState,
     Reason,
     Reconciled,
     RequestRefused,
@@ -44,7 +38,6 @@ from engine.messages import (
 )
 from engine.orders.gateway import Gateway, GatewayState
 from engine.orders.identity import client_order_id, deployment_prefix
-from engine.orders.lifecycle import FINAL, FOLLOWS
 from engine.venues.binance_trading import BinanceTrading
 from engine.venues.kraken_trading import KrakenTrading
 from engine.venues.native_calls import (
@@ -60,6 +53,7 @@ from engine.venues.native_calls import (
 )
 from engine.venues.simulated_trading import SimulatedTrading
 from engine.venues.trading import Trading
+from tests.gateway_watch import Watched
 
 DEMO = (Path(__file__).parent.parent / "configs" / "demo.toml").read_text()
 MS = 1_000_000
@@ -77,7 +71,7 @@ def configured(faults: str = "", venue: str = "") -> Config:
     return parse(f"{text}\n[exchange.faults]\nseed = 5\n{faults}", "gateway's world")
 
 
-class World:
+class World(Watched):
     """See the module. `told` are all messages that came out of the gateway."""
 
     def __init__(self, config: Config, protocol: str, seed: int) -> None:
@@ -87,20 +81,12 @@ class World:
         self.now_ns = BEGIN
         self.exchange = make_exchange(config, 0, BEGIN)
         self.front = make_front(config, self.exchange, BEGIN, make_wires(config, self.exchange))
-        self.instruments = instruments_of(config).of_venue(0)
+        super().__init__(instruments_of(config).of_venue(0))
         key, secret = credentials(config.name, ACCOUNT)
         self.keys = Keys(Secret(key), Secret(secret.decode()), Secret(""))
         self.told: list[AnyMessage] = []
         self.epoch = 0
-        self.states: dict[str, OrderState] = {}
-        self.created: set[str] = set()
         self.commanded: dict[str, OrderCommand] = {}
-        self.reached: set[OrderState] = set()
-        self.fills: set[tuple[str, int]] = set()
-        self.money: dict[str, int] = {}
-        self.opening: dict[str, int] = {}
-        self.settled = 0
-        self.unsettled = 0
         self._count = 0
         self._due: list[tuple[int, int, Callable[[], None]]] = []
         self._line = 0
@@ -232,12 +218,15 @@ class World:
         if self._queue:
             self._call(*self._queue.pop(0))
         if output.call == 0:
-            if answer is not None and answer.status == 200 and not self._frozen:
+            try:
+                if answer is None or self._frozen:
+                    raise ValueError("no token")
                 self._token = token_of(answer.body)
-                self._connected = True
-                self._take(self.gateway.connected(self.now_ns))
-            else:
+            except ValueError:
                 self.at(self.now_ns + 500 * MS, self.connect)
+                return
+            self._connected = True
+            self._take(self.gateway.connected(self.now_ns))
             return
         call = self._calls.pop(output.call, None)
         if call is None or self._frozen or answer is None:
@@ -276,7 +265,7 @@ class World:
         refusals: list[RequestRefused] = []
         for message in messages:
             self.told.append(message)
-            self.watch(message)
+            self.watch(message, self.gateway.killed)
             if isinstance(message, SetTimer):
                 self.at(message.at_ns, self._paced)
             elif isinstance(message, OrderRequest):
@@ -304,58 +293,6 @@ class World:
             return []
         name, call, kind = request.client_order_id, request.call, request.kind
         return [RequestRefused(0, self._stamp(), 0, 0, name, reason, call, kind)]
-
-    # --- what must hold -----------------------------------------------------------------------------
-
-    def watch(self, message: AnyMessage) -> None:
-        """Every message of the gateway, as it comes."""
-        if isinstance(message, OrderRequest) and message.kind is CallKind.CREATE:
-            assert message.client_order_id not in self.created, "sent twice"
-            self.created.add(message.client_order_id)
-            assert not (message.raises_exposure and self.gateway.killed)
-        elif isinstance(message, OrderEvent):
-            self._step(message)
-        elif isinstance(message, Fill):
-            key = message.trade_id, message.side
-            assert key not in self.fills, "counted twice"
-            self.fills.add(key)
-            self._move(message)
-        elif isinstance(message, BalanceSeen):
-            self._balance(message)
-
-    def _step(self, event: OrderEvent) -> None:
-        name, state = event.client_order_id, event.state
-        self.reached.add(state)
-        before = self.states.get(name, OrderState.APPROVED)
-        if before in FINAL:
-            assert state is OrderState.UNKNOWN, "only an adopted order lives on"
-        elif before is not state or state is not OrderState.PARTLY_FILLED:
-            adopted = name not in self.created
-            assert state in FOLLOWS[before] or adopted, (name, before, state)
-        self.states[name] = state
-
-    def _move(self, fill: Fill) -> None:
-        instrument = self.instruments[fill.instrument]
-        quantity = Decimal(instrument.lots_to_quantity(fill.lots))
-        value = quantity * Decimal(instrument.ticks_to_price(fill.ticks))
-        base, quote = 10**instrument.base_decimals, 10**instrument.quote_decimals
-        self._add(instrument.base, fill.side * int(quantity * base))
-        self._add(instrument.quote, -fill.side * int(value * quote))
-        self._add(fill.fee_asset, -fill.fee)
-
-    def _add(self, asset: str, units: int) -> None:
-        self.money[asset] = self.money.get(asset, 0) + units
-
-    def _balance(self, seen: BalanceSeen) -> None:
-        """A settled balance is what was there first and all that was told since."""
-        if not seen.settled:
-            self.unsettled += 1
-            return
-        self.settled += 1
-        if seen.asset not in self.opening:
-            self.opening[seen.asset] = seen.total - self.money.get(seen.asset, 0)
-        expected = self.opening[seen.asset] + self.money.get(seen.asset, 0)
-        assert seen.total == expected, (seen.asset, seen.total - expected)
 
     # --- what a strategy and an operator do -----------------------------------------------------------
 

@@ -16,6 +16,7 @@ from engine.messages import (
     BookTop,
     Depth,
     Fill,
+    GroupIntent,
     Opportunity,
     OrderEvent,
     OrderIntent,
@@ -168,8 +169,14 @@ def opportunity(
 
 
 def intents(outputs: tuple[AnyMessage, ...] | list[AnyMessage]) -> list[OrderIntent]:
-    """The orders among outputs."""
-    return [out for out in outputs if isinstance(out, OrderIntent)]
+    """The orders among outputs, those of groups too."""
+    found: list[OrderIntent] = []
+    for out in outputs:
+        if isinstance(out, GroupIntent):
+            found.extend(out.legs)
+        elif isinstance(out, OrderIntent):
+            found.append(out)
+    return found
 
 
 def timers(outputs: tuple[AnyMessage, ...]) -> list[SetTimer]:

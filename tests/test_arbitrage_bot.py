@@ -1,10 +1,6 @@
 """The arbitrage bot: two legs at once, never more groups than allowed, one-leg fills taken back."""
 
-from collections import deque
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from engine.bots import base
 from engine.bots.arbitrage import RETRY_NS, ArbitrageBot
@@ -13,13 +9,10 @@ from engine.instruments import Instruments
 from engine.messages import (
     BUY,
     SELL,
-    AnyMessage,
     BookState,
     Drain,
-    Fill,
-    OrderEvent,
+    GroupIntent,
     OrderIntent,
-    OrderRefused,
     OrderState,
     Reason,
     Risk,
@@ -35,7 +28,6 @@ from tests.streams import (
     end,
     event,
     fill,
-    holds_over_restore,
     intents,
     market,
     opportunity,
@@ -61,9 +53,12 @@ def bot(instruments: Instruments = MARKET, config: BotConfig = CONFIG) -> Arbitr
     return made
 
 
-def test_an_opportunity_is_two_orders_back_to_back() -> None:
-    """Buy leg and sell leg of one group, immediate-or-cancel, each on its own venue."""
-    buy, sell = intents(bot().on_message(opportunity(buy=2, sell=0), SECOND + 3))
+def test_an_opportunity_is_one_group_of_two_orders() -> None:
+    """Buy leg and sell leg, immediate-or-cancel, each on its own venue, for the guard to judge as one."""
+    (group,) = bot().on_message(opportunity(buy=2, sell=0), SECOND + 3)
+    assert isinstance(group, GroupIntent)
+    assert (group.bot, group.group, group.sequence) == (9, 1, 3)
+    buy, sell = group.legs
     assert (buy.venue, buy.instrument, buy.side, buy.ticks, buy.lots) == (2, 2, BUY, 1_000_100, 10)
     assert (sell.venue, sell.instrument, sell.side, sell.ticks) == (0, 0, SELL, 1_010_000)
     assert (buy.group, buy.leg, sell.group, sell.leg) == (1, 0, 1, 1)
@@ -111,7 +106,7 @@ def test_the_cooldown_counts_from_the_groups_start() -> None:
     for leg in intents(made.on_message(opportunity(), SECOND)):
         end(made, leg, 0, SECOND)
     assert made.on_message(opportunity(2), SECOND + COOLDOWN_NS - 1) == ()
-    assert len(made.on_message(opportunity(3), SECOND + COOLDOWN_NS)) == 2
+    assert len(intents(made.on_message(opportunity(3), SECOND + COOLDOWN_NS))) == 2
 
 
 def test_what_is_not_traded() -> None:
@@ -123,7 +118,7 @@ def test_what_is_not_traded() -> None:
     made.on_message(RiskLevel(4, 1, 0, Risk.HALT, Reason.KILLED), SECOND)
     assert made.on_message(opportunity(3, 0, 3), SECOND) == ()
     made.on_message(RiskLevel(4, 2, 0, Risk.NORMAL, Reason.NONE), SECOND)
-    assert len(made.on_message(opportunity(4, 0, 3), SECOND)) == 2
+    assert len(intents(made.on_message(opportunity(4, 0, 3), SECOND))) == 2
     made = bot()
     made.on_message(Drain(0, 1, 0), SECOND)
     assert made.on_message(opportunity(), SECOND) == ()
@@ -132,7 +127,7 @@ def test_what_is_not_traded() -> None:
 def test_no_symbols_configured_means_all() -> None:
     """An empty list is every symbol there is."""
     made = bot(market(symbols=SEVERAL), BotConfig("arb"))
-    assert len(made.on_message(opportunity(1, 2, 5), SECOND)) == 2
+    assert len(intents(made.on_message(opportunity(1, 2, 5), SECOND))) == 2
 
 
 @pytest.mark.parametrize(("kept", "side", "venue"), [(0, SELL, 0), (1, BUY, 2)])
@@ -149,11 +144,46 @@ def test_a_one_leg_fill_is_taken_back_before_any_new_group(
     assert timer.at_ns == SECOND + RETRY_NS
     (flat,) = made.on_message(opportunity(2), LATER)
     assert isinstance(flat, OrderIntent)
-    assert (flat.side, flat.venue, flat.lots, flat.leg, flat.group) == (side, venue, 7, 0, 2)
+    assert (flat.side, flat.venue, flat.lots) == (side, venue, 7)
+    assert (flat.hedge, flat.group, flat.leg) == (True, 1, 2), "a leg more of its group"
     assert flat.ticks == (999_950 - 499 if side == SELL else 1_000_050 + 500)
     assert made.on_message(opportunity(3), LATER) == ()
     end(made, flat, 7, LATER)
-    assert len(made.on_message(opportunity(4, received_ns=LATER), LATER + RETRY_NS)) == 2
+    assert len(intents(made.on_message(opportunity(4, received_ns=LATER), LATER + RETRY_NS))) == 2
+
+
+def test_at_restricted_it_hedges_and_begins_nothing() -> None:
+    """What a group left open is taken back; another opportunity is let go; at HALT neither is done."""
+    made = bot()
+    buy, sell = intents(made.on_message(opportunity(), SECOND))
+    end(made, sell, 0, SECOND)
+    end(made, buy, 7, SECOND)
+    made.on_message(RiskLevel(4, 1, 0, Risk.HALT, Reason.DAILY_LOSS), SECOND)
+    assert not intents(made.on_message(opportunity(2), LATER))
+    made.on_message(RiskLevel(4, 2, 0, Risk.RESTRICTED, Reason.OPERATOR), SECOND)
+    (hedge,) = intents(made.on_message(opportunity(3), LATER))
+    assert (hedge.hedge, hedge.lots) == (True, 7)
+    end(made, hedge, 7, LATER)
+    later_ns = LATER + RETRY_NS
+    assert not intents(made.on_message(opportunity(4, received_ns=later_ns), later_ns))
+    made.on_message(RiskLevel(4, 3, 0, Risk.CAUTION, Reason.OPERATOR), SECOND)
+    assert len(intents(made.on_message(opportunity(5, received_ns=later_ns), later_ns))) == 2
+
+
+def test_each_try_to_hedge_is_a_leg_of_its_own() -> None:
+    """A hedge that misses is tried again under another leg, and so another name."""
+    made = bot()
+    buy, sell = intents(made.on_message(opportunity(), SECOND))
+    end(made, sell, 0, SECOND)
+    end(made, buy, 7, SECOND)
+    legs, names, now_ns = [], set(), LATER
+    for _ in range(3):
+        (hedge,) = intents(made.on_message(opportunity(2, received_ns=now_ns), now_ns))
+        legs.append(hedge.leg)
+        names.add(hedge.client_order_id)
+        end(made, hedge, 0, now_ns)
+        now_ns += RETRY_NS
+    assert (legs, len(names)) == ([2, 3, 4], 3)
 
 
 def test_an_imbalance_is_taken_back_without_another_opportunity() -> None:
@@ -291,110 +321,3 @@ def test_the_memory_of_trades_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     for number in range(100):
         made.on_message(fill(buy, 1, str(number)), SECOND)
     assert len(made.snapshot()) < before + 60
-
-
-@st.composite
-def days(draw: st.DrawFn) -> tuple[ArbitrageBot, list[tuple[AnyMessage, int]], list[AnyMessage]]:
-    """A bot's day against venues that fill what they like: bot, its inbox, its outputs."""
-    config = BotConfig("arb", "arbitrage", ("BTC/USDT",), 100, 250, draw(st.integers(1, 3)))
-    made = ArbitrageBot(9, MARKET, config, "test")
-    now_ns = SECOND
-    stream: list[tuple[AnyMessage, int]] = []
-    told: list[AnyMessage] = []
-    open_orders: deque[tuple[OrderIntent, int]] = deque()
-    due: dict[int, int] = {}
-
-    def say(message: AnyMessage) -> None:
-        stream.append((message, now_ns))
-        for out in made.on_message(message, now_ns):
-            told.append(out)
-            if isinstance(out, OrderIntent):
-                open_orders.append((out, 0))
-            elif isinstance(out, SetTimer):
-                due[out.key] = out.at_ns
-
-    say(Started(0, 1, 0, 1))
-    for number in range(3):
-        say(top(number, 999_900 - number, 1_000_100))
-    for step in range(draw(st.integers(0, 40))):
-        now_ns += draw(st.integers(0, 200 * MS))
-        for key in [key for key, at_ns in due.items() if at_ns <= now_ns]:
-            del due[key]
-            say(TimerFired(0, step, 0, 9, key))
-        if not open_orders or draw(st.booleans()):
-            lots = draw(st.integers(1, 20))
-            buy, sell = draw(st.permutations(range(3)))[:2]
-            say(opportunity(step, buy, sell, lots, received_ns=now_ns))
-            continue
-        order, filled = open_orders.popleft()
-        fate = draw(st.sampled_from(("refuse", "fill", "end", "doubt")))
-        if fate == "refuse" and not filled:
-            say(refused(order))
-            continue
-        if fate == "fill" and filled < order.lots:
-            part = draw(st.integers(1, order.lots - filled))
-            filled += part
-            trade = fill(order, part, f"{step}")
-            say(trade)
-            if draw(st.booleans()):
-                say(trade)  # told twice
-        if fate == "end" or filled == order.lots:
-            state = OrderState.FILLED if filled == order.lots else OrderState.CANCELLED
-            say(event(order, state, filled))
-            continue
-        state = OrderState.UNKNOWN if fate == "doubt" else OrderState.PARTLY_FILLED
-        say(event(order, state, filled))
-        open_orders.append((order, filled))
-    while open_orders or due:  # quiet at last: all orders end, all that flattens fills
-        if open_orders:
-            order, filled = open_orders.popleft()
-            if filled < order.lots:
-                say(fill(order, order.lots - filled, f"{order.client_order_id}!"))
-            say(event(order, OrderState.FILLED, order.lots))
-            continue
-        key = min(due, key=lambda key: due[key])
-        now_ns = max(now_ns, due.pop(key))
-        say(TimerFired(0, 1, 0, 9, key))
-    return made, stream, told
-
-
-@given(days())
-def test_a_day_ends_flat(day: tuple[ArbitrageBot, list[tuple[AnyMessage, int]], object]) -> None:
-    """Whatever filled, once all orders are final nothing is left beyond dust, counted slowly."""
-    made, stream, _ = day
-    trades = {m.trade_id: m.side * m.lots for m, _ in stream if isinstance(m, Fill)}
-    assert sum(trades.values()) == 0
-    assert not any(made.memory.imbalance.values())
-    assert made.open_work() == 0
-
-
-@given(days())
-def test_never_more_groups_than_allowed_and_no_name_twice(
-    day: tuple[ArbitrageBot, list[tuple[AnyMessage, int]], list[AnyMessage]],
-) -> None:
-    """Counted from outside over the whole day; each flattening stands alone."""
-    made, stream, told = day
-    orders = intents(told)
-    assert len({order.client_order_id for order in orders}) == len(orders)
-    again = ArbitrageBot(9, MARKET, made.config, "test")
-    groups: dict[str, int] = {}
-    for message, now_ns in stream:
-        is_final = isinstance(message, OrderEvent) and message.state in (
-            OrderState.FILLED,
-            OrderState.CANCELLED,
-        )
-        if is_final or isinstance(message, OrderRefused):
-            groups.pop(message.client_order_id, None)
-        for order in intents(again.on_message(message, now_ns)):
-            groups[order.client_order_id] = order.group
-        assert len(set(groups.values())) <= made.config.groups_max
-
-
-@given(days(), st.integers(0, 100))
-def test_restored_it_goes_on_the_same(
-    day: tuple[ArbitrageBot, list[tuple[AnyMessage, int]], list[AnyMessage]], cut: int
-) -> None:
-    """A snapshot in the middle of any day gives the same outputs and the same state."""
-    made, stream, told = day
-    outputs = holds_over_restore(lambda: ArbitrageBot(9, MARKET, made.config, "test"), stream, cut)
-    assert outputs == told

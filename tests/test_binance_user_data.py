@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.messages import BUY, CallKind, OrderState
+from engine.venues.binance_trading import BinanceTrading
 from engine.venues.handler import Malformed
 from engine.venues.trading import (
     BalancesSeen,
@@ -18,6 +19,16 @@ from engine.venues.trading import (
     TransferSeen,
 )
 from tests.test_binance_trading import MS, NOW, SECOND, make, recorded_json
+
+SUBSCRIBED = b'{"id":"user-data","status":200,"result":{"subscriptionId":0}}'
+
+
+def listening() -> BinanceTrading:
+    """Subscribed to."""
+    trading = make()
+    assert trading.heard(SUBSCRIBED) == [StreamReady()]
+    return trading
+
 
 # --- the stream ---------------------------------------------------------------------------------------
 
@@ -36,7 +47,7 @@ def test_recorded_reports(recorded: Path, name: str, state: OrderState) -> None:
     """As they come within a subscription."""
     body = recorded_json(recorded, f"user_data_json/{name}.json")
     event = body if "event" in body else {"subscriptionId": 0, "event": body}
-    news = make().heard(json.dumps(event).encode())
+    news = listening().heard(json.dumps(event).encode())
     assert isinstance(news[-1], OrderSeen)
     assert news[-1].state is state
     assert news[-1].client_order_id == event["event"]["c"]
@@ -52,7 +63,7 @@ def test_a_cancelled_order_bears_its_own_id(recorded: Path) -> None:
     """`c` is the cancel's then, `C` the order's."""
     body = recorded_json(recorded, "user_data_json/execution_report_canceled.json")
     event = {"subscriptionId": 0, "event": body | {"c": "theCancel", "C": "ours"}}
-    (seen,) = make().heard(json.dumps(event).encode())
+    (seen,) = listening().heard(json.dumps(event).encode())
     assert isinstance(seen, OrderSeen)
     assert seen.client_order_id == "ours"
 
@@ -60,23 +71,23 @@ def test_a_cancelled_order_bears_its_own_id(recorded: Path) -> None:
 def test_recorded_positions_and_transfers(recorded: Path) -> None:
     """What changed is told whole; a deposit has an id of its own making."""
     body = recorded_json(recorded, "user_data_json/account_position_wrapped.json")
-    assert make().heard(json.dumps(body).encode()) == [
+    assert listening().heard(json.dumps(body).encode()) == [
         BalancesSeen((("ETH", 10**12, 10**12),), 1_564_034_571_073 * MS)
     ]
     body = recorded_json(recorded, "user_data_json/balance_update_wrapped.json")
-    (moved,) = make().heard(json.dumps(body).encode())
+    (moved,) = listening().heard(json.dumps(body).encode())
     assert isinstance(moved, TransferSeen)
     assert moved[:2] == ("BTC", 10**14)
     assert moved.kind == "deposit"
     body["event"] |= {"d": "-1.5"}
-    (moved,) = make().heard(json.dumps(body).encode())
+    (moved,) = listening().heard(json.dumps(body).encode())
     assert isinstance(moved, TransferSeen)
     assert (moved.amount, moved.kind) == (-1_500_000_000_000, "withdrawal")
 
 
 def test_other_events_say_nothing(recorded: Path) -> None:
     """Lists of orders, markets that are not ours, answers to nobody."""
-    trading = make()
+    trading = listening()
     body = recorded_json(recorded, "user_data_json/list_status_wrapped.json")
     assert trading.heard(json.dumps(body).encode()) == []
     assert trading.heard(b'{"id":"other","status":200,"result":{}}') == []
@@ -93,10 +104,14 @@ def test_the_subscription_is_ready_refused_lost_and_ended() -> None:
     assert len(trading.keep_alive(NOW + 6 * SECOND)) == 1
     other = make()
     other.restore(trading.snapshot())
-    answered = b'{"id":"user-data","status":200,"result":{"subscriptionId":0}}'
     for each in (trading, other):
-        assert each.heard(answered) == [StreamReady()]
+        assert each.heard(SUBSCRIBED) == [StreamReady()]
         assert each.keep_alive(NOW + 60 * SECOND) == ()
+    unheard = make()
+    unheard.opened(NOW)
+    event = b'{"subscriptionId":0,"event":{"e":"listStatus"}}'
+    assert unheard.heard(event) == [StreamReady()]  # the answer was lost, but it speaks
+    assert unheard.heard(SUBSCRIBED) == []
     ended = b'{"subscriptionId":0,"event":{"e":"eventStreamTerminated","E":1}}'
     assert trading.heard(ended) == [StreamGap()]
     assert len(trading.keep_alive(NOW + 60 * SECOND)) == 1

@@ -17,7 +17,7 @@ from engine.venues.trading import (
     StreamReady,
     UsageSeen,
 )
-from tests.test_kraken_trading import NOW, frame_of, make
+from tests.test_kraken_trading import NOW, SECOND, frame_of, make
 
 # --- the executions channel -----------------------------------------------------------------------------
 
@@ -47,7 +47,7 @@ def executions(*rows: dict[str, Any], sequence: int = 1, kind: str = "update") -
 def test_an_orders_life_on_the_channel() -> None:
     """What was said once is kept while it is open, over a restart too, and forgotten then."""
     trading = make()
-    assert trading.heard(executions(PENDING)) == []
+    assert trading.heard(executions(PENDING)) == [StreamReady()]
     kept = make()
     kept.restore(trading.snapshot())
     at_ns = 1_695_632_700_123_456_000
@@ -81,7 +81,8 @@ def test_frames_are_numbered() -> None:
         trading.heard(executions({"order_id": "OABC"}, sequence=7))
     assert trading.heard(executions(BRIEF, sequence=8))[0] == StreamGap()
     trading.opened(NOW)  # a new subscription counts anew
-    assert len(trading.heard(executions(BRIEF, sequence=1, kind="snapshot"))) == 1
+    news = trading.heard(executions(BRIEF, sequence=1, kind="snapshot"))
+    assert (news[0], len(news)) == (StreamReady(), 2)
 
 
 def test_what_is_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,6 +129,22 @@ def test_the_subscription_is_ready_or_refused() -> None:
     (failed,) = trading.heard(json.dumps(refused | {"error": "ESession:Invalid session"}).encode())
     assert isinstance(failed, CallFailed)
     assert failed.kind is CallKind.STREAM
+
+
+def test_what_subscribes_is_sent_again_until_the_channel_speaks() -> None:
+    """Its answer may be lost; the channel itself says as much."""
+    trading = make()
+    assert trading.keep_alive(NOW) == ()
+    first = frame_of(trading.opened(NOW)[0])
+    assert trading.keep_alive(NOW + SECOND) == ()
+    again = frame_of(trading.keep_alive(NOW + 3 * SECOND)[0])
+    assert again["params"] == first["params"]
+    assert trading.heard(executions(kind="snapshot")) == [StreamReady()]
+    assert trading.keep_alive(NOW + 60 * SECOND) == ()
+    answered = {"method": "subscribe", "req_id": again["req_id"], "success": True}
+    assert trading.heard(json.dumps(answered).encode()) == []
+    trading.closed()
+    assert trading.keep_alive(NOW + 60 * SECOND) == ()
 
 
 def test_times_have_a_zone() -> None:

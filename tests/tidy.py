@@ -37,6 +37,7 @@ LEVELS: tuple[tuple[int, tuple[str, ...]], ...] = (
             "engine/orders/identity.py",
             "engine/venues/*",
             "engine/orders/*",
+            "engine/parents/*",
             "engine/money/*",
             "engine/views.py",
             "engine/viewer.py",

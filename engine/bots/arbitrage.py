@@ -1,13 +1,14 @@
 """Takes crossings: buys here and sells there at once, both immediate-or-cancel, and keeps count.
 
-What one leg filled more than the other is an imbalance. While a symbol has one that can be traded,
-its next order is a single flattening one where the price is best, and no group is begun there
+Both legs pass the RiskGuard or none does. What one leg filled more than the other is an imbalance.
+While a symbol has one that can be traded, its next order is a single flattening one where the price
+is best, declared as the hedge of its group where that alone made it, and no group is begun there
 before; what is below a venue's least order is dust and is carried until more comes to it.
 """
 
 import msgspec
 
-from engine.bots.base import MS, Memory, Placed, Strategy
+from engine.bots.base import MS, Leg, Memory, Placed, Strategy
 from engine.component import NOTHING, Outputs
 from engine.config import BotConfig
 from engine.instruments import Instrument, Instruments
@@ -18,10 +19,15 @@ RETRY_NS = 250_000_000  # between two tries to flatten
 
 
 class Books(Memory):
-    """Bought minus sold base units by symbol, and until when a symbol is left alone."""
+    """Bought minus sold base units by symbol, and until when a symbol is left alone.
+
+    `begun` is the last group of a symbol that was begun in balance, `hedges` its hedges so far.
+    """
 
     imbalance: dict[str, int] = msgspec.field(default_factory=dict)
     resting_until: dict[str, int] = msgspec.field(default_factory=dict)
+    begun: dict[str, int] = msgspec.field(default_factory=dict)
+    hedges: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class ArbitrageBot(Strategy):
@@ -64,29 +70,25 @@ class ArbitrageBot(Strategy):
         symbol, received_ns = buy.symbol, seen.received_ns
         if symbol not in self._of_symbol or now_ns - received_ns > self._ttl_ns:
             return NOTHING
-        if not self._may_begin(symbol, now_ns):
+        if not self._is_free(symbol, now_ns):
             return NOTHING
         flattening = self._flatten(symbol, received_ns, now_ns)
-        if flattening:
+        if flattening or not self.may_trade:
             return flattening
-        self.begin_group()
-        self.memory.resting_until[symbol] = now_ns + self._cooldown_ns
-        return (
-            self.order(0, buy.id, BUY, seen.buy_ticks, seen.buy_lots, received_ns, now_ns),
-            self.order(
-                1,
-                seen.sell_instrument,
-                SELL,
-                seen.sell_ticks,
-                seen.sell_lots,
-                received_ns,
-                now_ns,
-            ),
+        memory = self.memory
+        memory.resting_until[symbol] = now_ns + self._cooldown_ns
+        legs = (
+            Leg(buy.id, BUY, seen.buy_ticks, seen.buy_lots),
+            Leg(seen.sell_instrument, SELL, seen.sell_ticks, seen.sell_lots),
         )
+        group = self.group(legs, received_ns, now_ns)
+        memory.begun[symbol] = 0 if memory.imbalance.get(symbol, 0) else group.group
+        memory.hedges[symbol] = len(legs)
+        return (group,)
 
-    def _may_begin(self, symbol: str, now_ns: int) -> bool:
-        """Whether a group may be opened in this symbol now."""
-        if not self.may_trade or now_ns < self.memory.resting_until.get(symbol, 0):
+    def _is_free(self, symbol: str, now_ns: int) -> bool:
+        """Whether an order may be placed in this symbol now, if only to flatten it."""
+        if not self.may_reduce or now_ns < self.memory.resting_until.get(symbol, 0):
             return False
         if not self.placed:
             return True
@@ -113,7 +115,7 @@ class ArbitrageBot(Strategy):
     def on_timer(self, fired: TimerFired, now_ns: int) -> Outputs:
         """Time to flatten a symbol; again later where it may not be done now or has no price."""
         symbol = self._keys[fired.key]
-        if self._may_begin(symbol, now_ns):
+        if self._is_free(symbol, now_ns):
             flattening = self._flatten(symbol, fired.received_ns, now_ns)
             if flattening or any(i.id in self.tops for i in self._of_symbol[symbol]):
                 return flattening  # or it is dust at these prices
@@ -150,9 +152,16 @@ class ArbitrageBot(Strategy):
         if best is None:
             return NOTHING
         _, instrument, limit, lots = best
-        self.begin_group()
-        self.memory.resting_until[symbol] = now_ns + max(self._cooldown_ns, RETRY_NS)
-        return (self.order(0, instrument.id, side, limit, lots, received_ns, now_ns),)
+        memory = self.memory
+        memory.resting_until[symbol] = now_ns + max(self._cooldown_ns, RETRY_NS)
+        hedged, leg = memory.begun.get(symbol, 0), 0
+        if hedged:  # a leg more of the group, by a number that it has not had
+            leg = memory.hedges[symbol]
+            memory.hedges[symbol] = leg + 1
+        else:
+            self.begin_group()
+        stamp = (received_ns, now_ns)
+        return (self.order(leg, instrument.id, side, limit, lots, *stamp, hedge_of=hedged),)
 
 
 def _orderable(instrument: Instrument, ticks: int, lots: int) -> bool:

@@ -1,9 +1,10 @@
 """What every strategy needs and none should write again: order names, fates, fills, state.
 
 A strategy subclasses `Strategy`, keeps what it remembers in a struct of its own and returns the
-orders that `order` makes. The base owns the names (never repeated, also over restarts), follows
-each order until it is final, counts each trade once, keeps the newest tops, builds the bars asked
-for by `bars`, and snapshots all.
+orders that `order` and its like make (`engine/orders/ordering.py`,
+`engine/parents/asking.py`). The base follows each order until
+it is final, counts each trade once, keeps the newest tops, builds the bars asked for by `bars`, and
+snapshots all. A fill of an emulated order's child is a fill of the bot's, for it is its money.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from engine.bars import BarSeries, BarSeriesSet, SeriesState
-from engine.component import NOTHING, Component, Outputs
+from engine.component import NOTHING, Outputs
 from engine.config import BotConfig
 from engine.instruments import Instrument, Instruments
 from engine.messages import (
@@ -25,36 +26,25 @@ from engine.messages import (
     Fill,
     Opportunity,
     OrderEvent,
-    OrderIntent,
     OrderRefused,
-    OrderState,
+    ParentEvent,
     Reason,
     Risk,
     RiskLevel,
     SetTimer,
     Started,
-    TimeInForce,
     TimerFired,
     Trade,
     TradesShed,
 )
-from engine.orders.identity import client_order_id
 from engine.orders.lifecycle import FINAL
+from engine.orders.ordering import MS, Leg, Placed
+from engine.parents.asking import Emulated, Emulating, Watch
 from ext.bars import BarRow
 
-MS = 1_000_000
-ACCOUNT = "main"
+__all__ = ["MS", "Emulated", "Leg", "Memory", "Placed", "Strategy", "Watch"]
+
 TRADES_MAX = 20_000
-
-
-class Placed(msgspec.Struct):
-    """An order of ours that is not final: it may still fill. UNKNOWN is not final."""
-
-    group: int
-    leg: int
-    instrument: int
-    side: int
-    state: OrderState = OrderState.INTENDED
 
 
 class Memory(msgspec.Struct):
@@ -67,16 +57,17 @@ class StrategyState(msgspec.Struct):
     sequence: int
     incarnation: int
     groups: int
-    halted: bool
+    level: Risk
     draining: bool
     tops: dict[int, BookTop]
     placed: dict[str, Placed]
     trades: dict[str, None]
     memory: bytes
     bars: list[SeriesState] = []
+    parents: dict[str, Emulated] = {}
 
 
-class Strategy(Component):
+class Strategy(Emulating):
     """The base of all bots; see the module. Override the `on_...` that matter, return messages."""
 
     kind = "bot"
@@ -85,17 +76,11 @@ class Strategy(Component):
     def __init__(
         self, sender: int, instruments: Instruments, config: BotConfig, deployment: str
     ) -> None:
-        super().__init__(sender, instruments)
-        self.config = config
+        super().__init__(sender, instruments, config, deployment)
         self.memory: Any = self.memory_type()
         self.tops: dict[int, BookTop] = {}  # LIVE ones only
-        self.placed: dict[str, Placed] = {}
-        self.halted = False
+        self.level = Risk.NORMAL
         self.draining = False
-        self._deployment = deployment
-        self._ttl_ns = config.order_ttl_ms * MS
-        self._incarnation = 0
-        self._groups = 0
         self._trades: dict[str, None] = {}
         self._bars = BarSeriesSet()
         self._takers: dict[type, Callable[[Any, int], Outputs]] = {
@@ -104,6 +89,7 @@ class Strategy(Component):
             OrderEvent: self._take_event,
             OrderRefused: self._take_refusal,
             Fill: self._take_fill,
+            ParentEvent: self._take_parent,
             TimerFired: self._take_timer,
             Trade: self._take_trade,
             TradesShed: self._take_shed,
@@ -134,6 +120,13 @@ class Strategy(Component):
         """One of our orders is final or was refused; it is no longer in `self.placed`."""
         return NOTHING
 
+    def on_parent(self, event: ParentEvent, now_ns: int) -> Outputs:
+        """An emulated order took a step; one that has ended is no longer in `self.parents`.
+
+        Its fills came to `on_filled`. An exit that was refused says so here, each time.
+        """
+        return NOTHING
+
     def on_timer(self, fired: TimerFired, now_ns: int) -> Outputs:
         """A timer set by `wake` is due."""
         return NOTHING
@@ -150,53 +143,13 @@ class Strategy(Component):
 
     @property
     def may_trade(self) -> bool:
-        """Whether something new may be begun: not halted, not draining."""
-        return not (self.halted or self.draining)
+        """Whether something new may be begun: CAUTION only warns; not while draining."""
+        return self.level <= Risk.CAUTION and not self.draining
 
-    def begin_group(self) -> None:
-        """The orders that follow belong together, and to no order before."""
-        self._groups += 1
-
-    def order(
-        self,
-        leg: int,
-        instrument: int,
-        side: int,
-        ticks: int,
-        lots: int,
-        received_ns: int,
-        now_ns: int,
-    ) -> OrderIntent:
-        """An immediate-or-cancel order of the group begun last, followed from here on.
-
-        `received_ns` is that of the message that caused it. Returned messages are sent in order.
-        """
-        name = client_order_id(
-            self._deployment,
-            ACCOUNT,
-            self.config.name,
-            self._incarnation,
-            self._groups,
-            leg,
-            f"{instrument}/{side}/{ticks}/{lots}",
-        )
-        self.placed[name] = Placed(self._groups, leg, instrument, side)
-        return OrderIntent(
-            self.sender,
-            self.next_sequence(),
-            received_ns,
-            name,
-            self.sender,
-            self._groups,
-            leg,
-            self.instruments[instrument].venue,
-            instrument,
-            side,
-            ticks,
-            lots,
-            TimeInForce.IOC,
-            now_ns + self._ttl_ns,
-        )
+    @property
+    def may_reduce(self) -> bool:
+        """Whether what takes back a position may be tried: up to RESTRICTED, not while draining."""
+        return self.level <= Risk.RESTRICTED and not self.draining
 
     def wake(self, key: int, at_ns: int) -> SetTimer:
         """Have `on_timer` called at a time; the same key, from 0 up, again replaces it."""
@@ -256,10 +209,10 @@ class Strategy(Component):
 
     def _take_drain(self, message: Drain, now_ns: int) -> Outputs:
         self.draining = True
-        return NOTHING
+        return self.withdraw(message.received_ns)
 
     def _take_risk_level(self, message: RiskLevel, now_ns: int) -> Outputs:
-        self.halted = message.level is not Risk.NORMAL
+        self.level = message.level
         return NOTHING
 
     def _take_top(self, top: BookTop, now_ns: int) -> Outputs:
@@ -323,6 +276,10 @@ class Strategy(Component):
         del self.placed[refusal.client_order_id]
         return self.on_ended(order, now_ns)
 
+    def _take_parent(self, event: ParentEvent, now_ns: int) -> Outputs:
+        self.follow(event)
+        return self.on_parent(event, now_ns)
+
     def _take_fill(self, fill: Fill, now_ns: int) -> Outputs:
         key = f"{fill.venue}/{fill.trade_id}"
         if key in self._trades:
@@ -339,13 +296,14 @@ class Strategy(Component):
                 self.sequence,
                 self._incarnation,
                 self._groups,
-                self.halted,
+                self.level,
                 self.draining,
                 self.tops,
                 self.placed,
                 self._trades,
                 msgspec.msgpack.encode(self.memory),
                 self._bars.snapshot(),
+                self.parents,
             )
         )
 
@@ -356,9 +314,10 @@ class Strategy(Component):
         self.sequence = state.sequence
         self._incarnation = state.incarnation
         self._groups = state.groups
-        self.halted = state.halted
+        self.level = state.level
         self.draining = state.draining
         self.tops = state.tops
         self.placed = state.placed
         self._trades = state.trades
         self._bars.restore(state.bars)
+        self.parents = state.parents

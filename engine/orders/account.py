@@ -6,19 +6,21 @@ in the stream and when asked. Until the first clean one after a connect, we are 
 
 import msgspec
 
-from engine.messages import BalanceSeen, CallKind, DifferenceKind, Reconciled, Resting
+from engine.messages import BalanceSeen, CallKind, DifferenceKind, Reconciled
 from engine.orders.calls import TRANSFERS, Calls, Pending
 from engine.orders.desk import NAMELESS, Desk, Messages
 from engine.orders.identity import ours
 from engine.orders.lanes import Lane, Wish
 from engine.orders.pursuit import Look, Pursuit
 from engine.orders.reconciliation import Round, Stage, compare
+from engine.orders.sweep import Sweep
 from engine.trading_config import TradingConfig
 from engine.venues.trading import (
     BalancesSeen,
     FillSeen,
     FillsSeen,
     OpenOrdersSeen,
+    OrderRef,
     OrderSeen,
     TransferSeen,
 )
@@ -34,8 +36,6 @@ class AccountState(msgspec.Struct):
 
     online: bool
     reconciled: bool
-    sweeping: bool
-    sweeps: int
     foreign: int
     active: list[int]
     alarmed: dict[str, None]
@@ -49,8 +49,8 @@ class AccountState(msgspec.Struct):
 
 class Account:
     """See the module. `online` says that the venue tells us of our orders, or that it can be asked, where
-    it tells nothing by itself; `reconciled`, that we agree. `active` are the instruments whose fills may be missing. While `sweeping`, what
-    rests of ours is told and what is unwanted is cancelled, so many `sweeps` long. `foreign` orders of others rest.
+    it tells nothing by itself; `reconciled`, that we agree. `active` are the instruments whose fills may
+    be missing; so many orders of others, `foreign`, rest.
     """
 
     def __init__(
@@ -58,19 +58,20 @@ class Account:
         desk: Desk,
         calls: Calls,
         pursuit: Pursuit,
+        sweep: Sweep,
         settings: TradingConfig,
         prefix: str,
         timeout_ns: int,
     ) -> None:
         self.online = False
         self.reconciled = False
-        self.sweeping = False
-        self.sweeps = 0
         self.foreign = 0
         self.active: set[int] = set()
         self._desk = desk
         self._calls = calls
+        self._fills = calls.fills
         self._pursuit = pursuit
+        self._sweep = sweep
         self._policy = settings.foreign_orders
         self._every_ns = settings.reconcile_every_s * SECOND_NS
         self._prefix = prefix
@@ -107,7 +108,7 @@ class Account:
             return self._pursuit.ask(CallKind.CLOCK, now_ns)
         self._wanted = False
         self._next_round_ns = now_ns + self._every_ns
-        self._round.begin(self._desk.told, self._transfers(), now_ns)
+        self._round.begin(self._fills.told, self._transfers(), now_ns)
         return self._ask()
 
     def clock_known(self) -> Messages:
@@ -142,7 +143,7 @@ class Account:
             current.fills(places, desk.now_ns)
             if places:
                 return self._ask()
-        if current.repeat(desk.told, self._transfers(), desk.now_ns):
+        if current.repeat(self._fills.told, self._transfers(), desk.now_ns):
             return self._ask()
         return self._end()
 
@@ -155,11 +156,11 @@ class Account:
         """A round is over: balances, and whether we agree."""
         current, desk = self._round, self._desk
         messages: Messages = []
-        settled = current.told == desk.told
+        settled = current.told == self._fills.told and not self._fills.nameless
         if current.balances is not None:
             messages += self._tell_balances(current.balances, settled)
         self._fresh = False
-        unrepaired = current.open + len(desk.owed) + desk.hole
+        unrepaired = current.open + len(desk.owed) + self._fills.hole
         self.reconciled = unrepaired == 0
         if self.reconciled:
             self.active = {order.intent.instrument for order in desk.open.values()}
@@ -178,10 +179,26 @@ class Account:
                 messages += self._ask()
         elif self._wanted or (self._next_round_ns and now_ns >= self._next_round_ns):
             messages += self.begin()
+        messages += self._name_fills()
         polls = not self._calls.trading.private_stream
         if polls and self._desk.open and now_ns >= self._next_poll_ns:
             self._next_poll_ns = now_ns + max(POLL_NS, self._timeout_ns)
             messages += self._pursuit.fills(self.active, now_ns) + self._pursuit.look(now_ns)
+        return messages
+
+    def _name_fills(self) -> Messages:
+        """Ask whose the fills are that name their order by the venue's number alone."""
+        now_ns, calls, fills = self._desk.now_ns, self._calls, self._fills
+        if not fills.nameless:
+            return []
+        messages = fills.give_up(0)
+        for venue_id, waits in fills.nameless.items():
+            if now_ns < waits.ask_at_ns:
+                continue
+            waits.ask_at_ns = now_ns + self._timeout_ns
+            ref = OrderRef("", venue_id, waits.fills[0].instrument)
+            request = calls.trading.query(ref, calls.clock.earliest(now_ns))
+            messages += calls.ask(Lane.DATA, Wish(CallKind.QUERY, ready=request), now_ns) or []
         return messages
 
     # --- what rests -----------------------------------------------------------------------------------
@@ -197,7 +214,7 @@ class Account:
         self.active.add(news.instrument)
         self._round.found += 1
         messages = self._desk.adopt(name, news, self._desk.received_ns)
-        if self.sweeping:
+        if self._sweep.on:
             messages += self._pursuit.cancel(name, 0, self._desk.now_ns)
         return messages
 
@@ -215,6 +232,8 @@ class Account:
             desk, look.orders, look.complete, look.asked_ns, self._prefix, self._timeout_ns
         )
         messages: Messages = []
+        for seen in look.orders:
+            messages += self._fills.learn(seen, received_ns)
         for seen in found.listed:
             messages += desk.seen(seen, received_ns)
         for seen in found.lacking:
@@ -233,10 +252,10 @@ class Account:
                 messages += self._alarm(seen, False)
         for name in found.gone:
             messages += self._gone(name)
-        if self.sweeping and look.complete:
-            messages += self._swept(len(found.listed) + len(found.lacking) + len(found.strays))
         if not look.complete:
             return messages
+        resting = len(found.listed) + len(found.lacking) + len(found.strays)
+        messages += self._sweep.found(resting, self.foreign)
         names = {desk.name_of(seen.client_order_id, seen.venue_order_id) for seen in look.orders}
         messages += self._pursuit.query_unlisted(names, desk.now_ns)
         messages += self.got(CallKind.OPEN_ORDERS, 0, look.asked_ns)
@@ -264,24 +283,15 @@ class Account:
         kind = DifferenceKind.FOREIGN_ORDER
         return [self._desk.difference(kind, name, 0, seen.lots, repaired)]
 
-    def _swept(self, resting: int) -> Messages:
-        """What rests while all is cancelled; that ends when nothing does and nothing may still come."""
-        desk = self._desk
-        self.sweeps += 1
-        if resting == 0 and not any(order.unwanted for order in desk.open.values()):
-            self.sweeping = False
-        stamp = (desk.sender, desk.stamp(), 0, desk.venue)
-        return [Resting(*stamp, resting, self.foreign)]
-
     # --- fills and money ------------------------------------------------------------------------------
 
     def fill(self, news: FillSeen, pending: Pending | None, ends: bool) -> Messages:
         """A fill by itself."""
         desk = self._desk
-        had_hole = desk.hole
+        had_hole = self._fills.hole
         self.active.add(news.instrument)
-        messages = desk.filled(news, desk.received_ns)
-        if desk.hole and not had_hole:
+        messages = self._fills.take(news, desk.received_ns)
+        if self._fills.hole and not had_hole:
             messages += self._pursuit.fills({news.instrument}, desk.now_ns)
         return messages
 
@@ -291,10 +301,10 @@ class Account:
         late_ns = calls.clock.at(desk.now_ns) - self._timeout_ns
         messages: Messages = []
         for fill in news.fills:
-            if self._fresh and fill.venue_ns < self._history_ns and not desk.is_told(fill):
-                desk.passed_over(fill)
+            if self._fresh and fill.venue_ns < self._history_ns and not self._fills.is_told(fill):
+                self._fills.pass_over(fill)
                 continue
-            told = desk.filled(fill, desk.received_ns)
+            told = self._fills.take(fill, desk.received_ns)
             if told and calls.trading.private_stream and fill.venue_ns < late_ns:
                 kind = DifferenceKind.MISSING_FILL
                 told.append(desk.difference(kind, fill.trade_id, 0, fill.lots, True))
@@ -302,12 +312,12 @@ class Account:
             messages += told
         through_ns = news.through_ns or (0 if pending is None else pending.from_ns)
         place, asked_ns = news.instrument, 0 if pending is None else pending.asked_ns
+        if not ends:
+            return messages  # of pages in no order, nothing is known before the last
         calls.cursors[place] = max(calls.cursors.get(place, 0), through_ns)
         if news.more is not None:
             wish = Wish(CallKind.FILLS, instrument=place, ready=news.more)
             return messages + (calls.ask(Lane.DATA, wish, desk.now_ns) or [])
-        if not ends:
-            return messages
         self._pursuit.told_fills(place, through_ns)
         return messages + self.got(CallKind.FILLS, place, asked_ns)
 
@@ -337,7 +347,7 @@ class Account:
         cursors[TRANSFERS] = max(cursors.get(TRANSFERS, 0), news.venue_ns)
         if news.venue_ns < self._history_ns:
             return []  # the first balance has it already
-        return self._desk.transferred(news, self._desk.received_ns)
+        return self._fills.transferred(news, self._desk.received_ns)
 
     # --- snapshot -------------------------------------------------------------------------------------
 
@@ -346,8 +356,6 @@ class Account:
         return AccountState(
             self.online,
             self.reconciled,
-            self.sweeping,
-            self.sweeps,
             self.foreign,
             sorted(self.active),
             self._alarmed,
@@ -362,8 +370,7 @@ class Account:
     def restore(self, state: AccountState) -> None:
         """Become what `snapshot` gave."""
         self.online = state.online
-        self.reconciled, self.sweeping = state.reconciled, state.sweeping
-        self.sweeps = state.sweeps
+        self.reconciled = state.reconciled
         self.foreign, self.active = state.foreign, set(state.active)
         self._alarmed, self._history_ns = state.alarmed, state.history_ns
         self._fresh, self._round, self._wanted = state.fresh, state.round, state.wanted

@@ -20,6 +20,7 @@ from engine.messages import (
 )
 from engine.orders.breaker import Breaker
 from engine.orders.desk import Desk, Messages
+from engine.orders.fills import Fills
 from engine.orders.lanes import NEVER, Lane, Lanes, LanesState, Waiting, Wish
 from engine.orders.lifecycle import Order
 from engine.orders.venue_clock import VenueClock
@@ -68,12 +69,14 @@ class CallsState(msgspec.Struct):
 class Calls:
     """See the module. `cursors` say by the venue's clock how far fills and transfers are known.
 
-    `tells_clock` says whether the venue tells its time apart. `connection` is its private one; `sharers` are how many venues share the host's budgets.
+    `tells_clock` says whether the venue tells its time apart. `connection` is its private one;
+    `sharers` are how many venues share the host's budgets.
     """
 
     def __init__(
         self,
         desk: Desk,
+        fills: Fills,
         trading: Trading,
         config: TradingConfig,
         connection: int,
@@ -82,6 +85,7 @@ class Calls:
         sharers: int,
     ) -> None:
         self.desk = desk
+        self.fills = fills
         self.trading = trading
         self.lanes = Lanes(trading.budgets, sharers)
         self.breaker = Breaker(config.breaker_failures, config.breaker_timeout_ms * MS)
@@ -93,7 +97,7 @@ class Calls:
         self._connection = 0 if trading.shared_line else connection
         self._timeout_ns = timeout_ns
         self._deadline_ns = deadline_ns
-        self._margin_ns = config.deadline_margin_ms * MS
+        self.margin_ns = config.deadline_margin_ms * MS
         self._count = 0
         self._timer_ns = 0
 
@@ -127,7 +131,7 @@ class Calls:
         due_ns = self.lanes.next_ns(now_ns)
         if due_ns >= NEVER:
             return []
-        due_ns = max(due_ns, now_ns + HASTE_NS)
+        due_ns = max(due_ns, now_ns + HASTE_NS, self.breaker.not_before(now_ns))
         if now_ns < self._timer_ns <= due_ns:
             return []
         self._timer_ns = due_ns
@@ -150,7 +154,7 @@ class Calls:
             return trading.query(desk.ref(name), venue_ns)
         if kind is CallKind.FILLS:
             since_ns = max(0, self.cursors.get(wish.instrument, 0) - OVERLAP_NS)
-            return trading.fills(wish.instrument, since_ns, desk.fill_number, venue_ns)
+            return trading.fills(wish.instrument, since_ns, self.fills.number, venue_ns)
         if kind is CallKind.BALANCES:
             return trading.balances(venue_ns)
         if kind is CallKind.CLOCK:
@@ -186,8 +190,9 @@ class Calls:
             raises, expires_ns = order.raises, order.intent.expires_ns
             self._sent(order, request, now_ns)
             messages = desk.move(wish.name, OrderState.SENT, received_ns)
-        elif kind is CallKind.CLOCK:
-            self.clock_asked_ns = now_ns
+        elif kind is CallKind.CLOCK and not call:
+            # Until it is answered the first one counts: nobody knows to which an answer belongs.
+            self.clock_asked_ns = self.clock_asked_ns or now_ns
         effect: AnyMessage
         stamp = (desk.sender, desk.stamp(), received_ns, desk.venue)
         place, name, payload = self._connection, wish.name, request.payload
@@ -207,17 +212,18 @@ class Calls:
         order.doubt_at_ns = now_ns + self._timeout_ns
         order.proof_ns = self.proof_ns(now_ns)
         if order.proof_ns and request.deadline_ns:
-            order.proof_ns = request.deadline_ns + self._margin_ns
+            order.proof_ns = request.deadline_ns + self.margin_ns
 
     def proof_ns(self, now_ns: int) -> int:
         """From when on by its clock a venue proves that an order sent by now never arrived; 0: never."""
         if not self.trading.has_deadline:
             return 0
-        return self.clock.at(now_ns) + self._deadline_ns + self._margin_ns
+        return self.clock.at(now_ns) + self._deadline_ns + self.margin_ns
 
     def give_up(self) -> None:
         """Nothing that was asked is awaited any more, and nothing that waits will leave."""
         self.pending.clear()
+        self.clock_asked_ns = 0
         self.lanes.drop(lambda wish: True)
 
     def answered(self, call: int) -> Pending | None:

@@ -1,8 +1,7 @@
-"""The orders that a venue has from us, and their fills: what is known of each, and what that adds up to.
+"""The orders that a venue has from us: what is known of each.
 
 It decides nothing. Each report of the venue is held against what is known: an older one changes
-nothing, one that cannot follow is counted as illegal, and every step is a message. A fill is keyed by the
-venue's trade id: a repeat changes nothing, and one that comes after its order's end is money all the same.
+nothing, one that cannot follow is counted as illegal, and every step is a message.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,21 +13,17 @@ from engine.messages import (
     AnyMessage,
     Difference,
     DifferenceKind,
-    Fill,
     OrderEvent,
     OrderIntent,
     OrderState,
     Reason,
     TimeInForce,
-    Transfer,
 )
 from engine.orders.lifecycle import FINAL, Finished, IllegalTransition, Order, advance
-from engine.venues.trading import FillSeen, OrderRef, OrderSeen, TransferSeen
+from engine.venues.trading import OrderRef, OrderSeen
 
 FINISHED_MAX = 10_000
 FINISHED_WALL = 50_000
-TRADES_MAX = 10_000
-TRANSFERS_MAX = 1_000
 
 NAMELESS = "~"
 """How the name of an adopted order begins that has no client id: its number at the venue follows."""
@@ -44,11 +39,6 @@ class DeskState(msgspec.Struct):
     finished: dict[str, Finished]
     owed: dict[str, int]
     names: dict[str, str]
-    trades: dict[str, None]
-    transfers: dict[str, None]
-    fill_number: int
-    fill_highest: int
-    told: int
     illegal: int
     shed: int
 
@@ -56,17 +46,14 @@ class DeskState(msgspec.Struct):
 class Desk:
     """All orders of one venue. `stamp` gives the numbers of the component's messages.
 
-    `owed` maps final orders to the instruments of fills that are missing. `fill_number` is that of
-    the last numbered fill before which none is missing. `told` counts what moved money; `shed` what
-    had to be forgotten early. `now_ns` and `received_ns` are the times of the message at hand.
+    `owed` maps final orders to the instruments of fills that are missing. `shed` counts what had to be
+    forgotten early. `now_ns` and `received_ns` are the times of the message at hand.
     """
 
     def __init__(self, sender: int, venue: int, stamp: Callable[[], int]) -> None:
         self.open: dict[str, Order] = {}
         self.finished: dict[str, Finished] = {}
         self.owed: dict[str, int] = {}
-        self.fill_number = 0
-        self.told = 0
         self.illegal = 0
         self.shed = 0
         self.now_ns = 0
@@ -74,19 +61,11 @@ class Desk:
         self.sender = sender
         self.venue = venue
         self.stamp = stamp
-        self._fill_highest = 0
         self._names: dict[str, str] = {}
-        self._trades: dict[str, None] = {}
-        self._transfers: dict[str, None] = {}
 
     def has_open(self, instrument: int) -> bool:
         """Whether an order of an instrument is not final."""
         return any(order.intent.instrument == instrument for order in self.open.values())
-
-    @property
-    def hole(self) -> bool:
-        """Whether a numbered fill is missing before one that came."""
-        return self._fill_highest > self.fill_number
 
     @property
     def unknown(self) -> int:
@@ -102,6 +81,10 @@ class Desk:
         order = self.open[name]
         client_id = "" if name.startswith(NAMELESS) else name
         return OrderRef(client_id, order.venue_id, order.intent.instrument)
+
+    def learn(self, venue_id: str, name: str) -> None:
+        """By which name an order goes here that the venue numbers so."""
+        remember(self._names, venue_id, name, FINISHED_MAX)
 
     def name_of(self, client_order_id: str, venue_order_id: str) -> str:
         """The id of the order that is meant, as far as it is known."""
@@ -187,9 +170,7 @@ class Desk:
         order = self.open.get(name)
         if order is None:
             return self._seen_finished(name, news, received_ns)
-        if news.venue_order_id and not order.venue_id:
-            order.venue_id = news.venue_order_id
-            self._remember(self._names, news.venue_order_id, name)
+        order.venue_id = order.venue_id or news.venue_order_id
         order.known, order.heard_ns = True, self.now_ns
         state, filled = news.state, news.filled_lots
         if state not in FINAL:
@@ -250,69 +231,19 @@ class Desk:
         named = news._replace(client_order_id=name)
         return [told, self._event(order, received_ns, Reason.NONE), *self.seen(named, received_ns)]
 
-    def filled(self, news: FillSeen, received_ns: int) -> Messages:
-        """A fill, once. The order's own total is moved by what the venue says of the order."""
-        if news.number:
-            if news.number == self.fill_number + 1:
-                self.fill_number = news.number
-            self._fill_highest = max(self._fill_highest, news.number)
-        # Where both sides of a trade are ours, they bear one trade id.
-        key = f"{news.instrument}/{news.trade_id}/{news.side}"
-        if key in self._trades:
-            return []
-        self._remember(self._trades, key, None, TRADES_MAX)
-        self.told += 1
-        name = self.name_of(news.client_order_id, news.venue_order_id)
+    def count_fill(self, name: str, lots: int) -> int:
+        """So much of an order was told as a fill: whose it is (0: no bot's)."""
         order, final = self.open.get(name), self.finished.get(name)
-        bot = 0
         if order is not None:
-            order.told_lots += news.lots
+            order.told_lots += lots
             order.known, order.heard_ns = True, self.now_ns
-            bot = order.intent.bot
-        elif final is not None:
-            final.told_lots += news.lots
-            bot = final.bot
-            if final.told_lots >= final.filled_lots:
-                self.owed.pop(name, None)
-        return [
-            Fill(
-                self.sender,
-                self.stamp(),
-                received_ns,
-                name,
-                bot,
-                self.venue,
-                news.instrument,
-                news.side,
-                news.ticks,
-                news.lots,
-                news.fee,
-                news.fee_asset,
-                news.trade_id,
-                news.maker,
-            )
-        ]
-
-    def passed_over(self, news: FillSeen) -> None:
-        """A fill from before our first balance: it is in that already and is never told."""
-        self._remember(
-            self._trades, f"{news.instrument}/{news.trade_id}/{news.side}", None, TRADES_MAX
-        )
-        self.fill_number = max(self.fill_number, news.number)
-        self._fill_highest = max(self._fill_highest, news.number)
-
-    def is_told(self, news: FillSeen) -> bool:
-        """Whether a fill was here before."""
-        return f"{news.instrument}/{news.trade_id}/{news.side}" in self._trades
-
-    def transferred(self, news: TransferSeen, received_ns: int) -> Messages:
-        """Money came or went, once."""
-        if news.transfer_id in self._transfers:
-            return []
-        self._remember(self._transfers, news.transfer_id, None, TRANSFERS_MAX)
-        self.told += 1
-        about = (news.asset, news.amount, news.transfer_id, news.kind)
-        return [Transfer(self.sender, self.stamp(), received_ns, self.venue, *about)]
+            return order.intent.bot
+        if final is None:
+            return 0
+        final.told_lots += lots
+        if final.told_lots >= final.filled_lots:
+            self.owed.pop(name, None)
+        return final.bot
 
     def difference(
         self, kind: DifferenceKind, subject: str, ours: int, theirs: int, repaired: bool
@@ -320,14 +251,6 @@ class Desk:
         """A difference, as a message."""
         stamp = self.stamp()
         return Difference(self.sender, stamp, 0, self.venue, kind, subject, ours, theirs, repaired)
-
-    @staticmethod
-    def _remember(
-        memory: dict[str, Value], key: str, value: Value, most: int = FINISHED_MAX
-    ) -> None:
-        memory[key] = value
-        if len(memory) > most:
-            del memory[next(iter(memory))]
 
     def _event(self, order: Order, received_ns: int, reason: Reason) -> OrderEvent:
         intent = order.intent
@@ -355,11 +278,6 @@ class Desk:
             self.finished,
             self.owed,
             self._names,
-            self._trades,
-            self._transfers,
-            self.fill_number,
-            self._fill_highest,
-            self.told,
             self.illegal,
             self.shed,
         )
@@ -367,6 +285,11 @@ class Desk:
     def restore(self, state: DeskState) -> None:
         """Become what `snapshot` gave."""
         self.open, self.finished, self.owed = state.open, state.finished, state.owed
-        self._names, self._trades, self._transfers = state.names, state.trades, state.transfers
-        self.fill_number, self._fill_highest = state.fill_number, state.fill_highest
-        self.told, self.illegal, self.shed = state.told, state.illegal, state.shed
+        self._names, self.illegal, self.shed = state.names, state.illegal, state.shed
+
+
+def remember(memory: dict[str, Value], key: str, value: Value, most: int) -> None:
+    """Keep a value; beyond so many, the oldest is let go of."""
+    memory[key] = value
+    if len(memory) > most:
+        del memory[next(iter(memory))]

@@ -26,16 +26,19 @@ from engine.messages import (
 from engine.orders.account import Account, AccountState
 from engine.orders.calls import Calls, CallsState
 from engine.orders.desk import Desk, DeskState, Messages
+from engine.orders.fills import Fills, FillsState
 from engine.orders.identity import IdsDoNotFit
 from engine.orders.lanes import Lane, Wish
 from engine.orders.lifecycle import FINAL
 from engine.orders.news import News
-from engine.orders.pursuit import AGAIN_MAX, Pursuit, PursuitState
+from engine.orders.pursuit import Pursuit, PursuitState
+from engine.orders.sweep import Sweep, SweepState
 from engine.venues.trading import Trading, Unsupported
 
 MS = 1_000_000
 SECOND_NS = 1_000 * MS
 CLOCK_EVERY_NS = 10 * SECOND_NS
+OPENED_EVERY_NS = 5 * SECOND_NS
 DEAD_MAN_SHARE = 3
 
 
@@ -43,8 +46,10 @@ class GatewayState(msgspec.Struct):
     """The whole state, for a snapshot."""
 
     desk: DeskState
+    fills: FillsState
     calls: CallsState
     pursuit: PursuitState
+    sweep: SweepState
     account: AccountState
     malformed: int
     trading: bytes
@@ -84,8 +89,10 @@ class Gateway:
         self._repeated = 0
         self._due_ns: dict[str, int] = {}
         desk = self.desk = Desk(sender, venue, stamp)
+        fills = self.fills = Fills(desk)
         calls = self.calls = Calls(
             desk,
+            fills,
             trading,
             config.trading,
             connection,
@@ -94,8 +101,10 @@ class Gateway:
             sharers,
         )
         pursuit = self.pursuit = Pursuit(desk, calls, self._timeout_ns)
+        at_once = config.trading.foreign_orders == "adopt"
+        sweep = self.sweep = Sweep(desk, calls, pursuit, at_once, self._timeout_ns)
         account = self.account = Account(
-            desk, calls, pursuit, config.trading, prefix, self._timeout_ns
+            desk, calls, pursuit, sweep, config.trading, prefix, self._timeout_ns
         )
         self.news = News(desk, calls, pursuit, account, self._timeout_ns)
 
@@ -187,6 +196,7 @@ class Gateway:
         """The private connection, or the shared one, is open."""
         self.desk.now_ns = now_ns
         lost, self._line = self._lost(now_ns), True
+        self._due_ns["opened"] = now_ns + OPENED_EVERY_NS
         return lost + self._opened(now_ns)
 
     def disconnected(self, now_ns: int) -> Messages:
@@ -220,7 +230,7 @@ class Gateway:
         messages: Messages = []
         for request in requests:
             wish = Wish(request.kind, instrument=request.instrument, ready=request)
-            messages += self.calls.ask(Lane.DATA, wish, now_ns) or []
+            messages += self.calls.ask(Lane.REDUCE, wish, now_ns) or []
         return messages
 
     # --- kill, and an operator's words --------------------------------------------------------------
@@ -230,28 +240,12 @@ class Gateway:
         self.desk.now_ns = now_ns
         begins = on and not self.killed
         self.killed = on
-        return self._sweep(now_ns, flattening=False) if begins else []
+        return self.sweep.begin(False, self.reachable) if begins else []
 
     def cancel_all(self, message: CancelAll, now_ns: int) -> Messages:
         """Cancel every order of ours that may rest."""
         self.desk.now_ns = now_ns
-        return self._sweep(now_ns, flattening=True)
-
-    def _sweep(self, now_ns: int, flattening: bool) -> Messages:
-        """Cancel what is open, at once where the venue can and all orders there are ours to cancel."""
-        self.account.sweeping, self.account.sweeps = True, 0
-        self._due_ns["sweep"] = now_ns
-        messages: Messages = []
-        if self._settings.foreign_orders == "adopt" and self.reachable:
-            instruments = {order.intent.instrument for order in self.desk.open.values()}
-            for part, request in enumerate(self.calls.requests(CallKind.CANCEL_ALL, now_ns)):
-                if request.instrument < 0 or request.instrument in instruments:
-                    wish = Wish(CallKind.CANCEL_ALL, instrument=request.instrument, part=part)
-                    messages += self.calls.ask(Lane.CANCEL, wish, now_ns) or []
-        for name, order in list(self.desk.open.items()):
-            if flattening or order.raises:
-                messages += self.pursuit.cancel(name, 0, now_ns)
-        return messages + self._tick_sweep(now_ns)
+        return self.sweep.begin(True, self.reachable)
 
     def set_breaker(self, message: SetBreaker, now_ns: int) -> Messages:
         """An operator opens or closes the breaker."""
@@ -292,7 +286,7 @@ class Gateway:
         messages += self.pursuit.chase(now_ns, self.reachable)
         messages += self.pursuit.settle()
         if self.reachable:
-            messages += self._tick_line(now_ns) + self._tick_sweep(now_ns)
+            messages += self._tick_line(now_ns) + self.sweep.tick(True)
             messages += self.account.tick()
         if self.calls.lanes.waiting:
             messages += self.calls.release(now_ns)
@@ -323,6 +317,9 @@ class Gateway:
         streams = self._line or not trading.private_stream
         if streams and self._due("alive", SECOND_NS, now_ns):
             messages += self._send_all(trading.keep_alive(venue_ns), now_ns)
+        unheard = self._line and not self.account.online
+        if unheard and self._due("opened", OPENED_EVERY_NS, now_ns):
+            messages += self._opened(now_ns)
         clock_ns = CLOCK_EVERY_NS if calls.clock.samples else self._timeout_ns
         if calls.tells_clock and self._due("clock", clock_ns, now_ns):
             messages += self.pursuit.ask(CallKind.CLOCK, now_ns)
@@ -336,15 +333,6 @@ class Gateway:
         if calls.breaker.circuit is not Circuit.CLOSED and calls.breaker.lets(Lane.DATA, now_ns):
             messages += calls.release(now_ns) or self.pursuit.look(now_ns)
         return messages
-
-    def _tick_sweep(self, now_ns: int) -> Messages:
-        """Ask what rests until nothing of ours does."""
-        account = self.account
-        wait_ns = self._timeout_ns << min(account.sweeps, AGAIN_MAX)
-        due = account.sweeping and self.reachable
-        if not due or not self._due("sweep", wait_ns, now_ns):
-            return []
-        return self.pursuit.look(now_ns, Lane.CANCEL)
 
     # --- what is shown ------------------------------------------------------------------------------
 
@@ -374,8 +362,10 @@ class Gateway:
         """The whole state."""
         return GatewayState(
             self.desk.snapshot(),
+            self.fills.snapshot(),
             self.calls.snapshot(),
             self.pursuit.snapshot(),
+            self.sweep.snapshot(),
             self.account.snapshot(),
             self.news.malformed,
             self.trading.snapshot(),
@@ -390,8 +380,10 @@ class Gateway:
     def restore(self, state: GatewayState) -> None:
         """Become what `snapshot` gave."""
         self.desk.restore(state.desk)
+        self.fills.restore(state.fills)
         self.calls.restore(state.calls)
         self.pursuit.restore(state.pursuit)
+        self.sweep.restore(state.sweep)
         self.account.restore(state.account)
         self.news.malformed = state.malformed
         self.trading.restore(state.trading)

@@ -128,14 +128,15 @@ class News:
 
     def _order(self, news: OrderSeen, pending: Pending | None, ends: bool) -> Messages:
         desk = self._desk
+        told = self._calls.fills.learn(news, desk.received_ns)
         name = desk.name_of(news.client_order_id, news.venue_order_id)
         order = desk.open.get(name)
         if order is not None:
             if order.state is OrderState.SENT and pending is None:
                 self._calls.breaker.succeeded()
         elif not desk.knows(name) and news.state not in FINAL:
-            return self._account.stranger(name, news)
-        return desk.seen(news, desk.received_ns)
+            return told + self._account.stranger(name, news)
+        return told + desk.seen(news, desk.received_ns)
 
     def _missing(self, news: OrderMissing, pending: Pending | None, ends: bool) -> Messages:
         self._pursuit.missing(news, pending)
@@ -175,7 +176,9 @@ class News:
     # --- the venue itself -----------------------------------------------------------------------------
 
     def _clock(self, news: ClockSeen, pending: Pending | None, ends: bool) -> Messages:
-        asked_ns = self._calls.clock_asked_ns if pending is None else pending.asked_ns
+        asked_ns = 0 if pending is None else pending.asked_ns
+        if pending is None:
+            asked_ns, self._calls.clock_asked_ns = self._calls.clock_asked_ns, 0
         if asked_ns:
             self._calls.clock.measured(asked_ns, self._desk.now_ns, news.venue_ns)
         return self._account.clock_known()

@@ -3,7 +3,8 @@
 An order that is not answered in time is UNKNOWN: it may exist. It stays so until there is evidence. A report of
 the venue is one. 'Not found' is one only together: by the venue's clock its deadline and a margin have
 passed, and after that moment the venue knew no such order, did not list it among all that rest, and
-told all trades. Without a deadline, an order of which nothing was ever heard stays UNKNOWN.
+told all trades. Without a deadline, an order of which nothing was ever heard stays UNKNOWN. One that was at
+the venue is over when it does not rest there any more, and its fills are all that were told.
 """
 
 import msgspec
@@ -145,6 +146,8 @@ class Pursuit:
         order = self._desk.open[name]
         if now_ns < order.queried_ns + self._timeout_ns // 2:
             return []
+        if order.known and self._calls.lanes.waiting:
+            return []  # all that rests and the fills will tell, at less weight
         order.queried_ns = now_ns
         wish = Wish(CallKind.QUERY, name, order.intent.instrument)
         return self._calls.ask(Lane.DATA, wish, now_ns) or []
@@ -160,7 +163,7 @@ class Pursuit:
     def _owed(self, now_ns: int) -> set[int]:
         """The instruments whose fills are known to be missing, each timeout anew."""
         desk = self._desk
-        if not (desk.owed or desk.hole) or now_ns < self._owed_at_ns:
+        if not (desk.owed or self._calls.fills.hole) or now_ns < self._owed_at_ns:
             return set()
         self._owed_at_ns = now_ns + self._timeout_ns
         return set(desk.owed.values()) or {ACCOUNT}
@@ -179,7 +182,7 @@ class Pursuit:
             return []
         if order.known:
             clock = self._calls.clock
-            order.proof_ns = clock.at(now_ns) + clock.error_ns
+            order.proof_ns = clock.at(now_ns) + clock.error_ns + self._calls.margin_ns
         elif not order.proof_ns:
             order.proof_ns = self._calls.proof_ns(now_ns)
         return self._desk.move(name, OrderState.UNKNOWN, 0)
@@ -231,9 +234,12 @@ class Pursuit:
         return messages
 
     def _proven(self, order: Order) -> bool:
+        if self._calls.fills.nameless:
+            return False  # one of those may be its own
         told_ns = self.fills_ns.get(ACCOUNT, 0)
         told_ns = max(told_ns, self.fills_ns.get(order.intent.instrument, 0))
-        return 0 < order.proof_ns < min(order.missing_ns, self.open_ns, told_ns)
+        missing_ns = self.open_ns if order.known else order.missing_ns
+        return 0 < order.proof_ns < min(missing_ns, self.open_ns, told_ns)
 
     def _end(self, name: str, order: Order) -> Messages:
         desk, told = self._desk, order.told_lots

@@ -49,7 +49,7 @@ DAY_MS: Final = 86_400_000
 WINDOW_MAX_MS: Final = 60_000
 OVERLAP_MS: Final = 10_000  # trades are asked for from so much earlier on: clocks and books lag
 ROWS_MAX: Final = 1_000
-ASK_AGAIN_NS: Final = 5 * SECOND_NS
+ASK_AGAIN_NS: Final = 2 * SECOND_NS
 SUBSCRIBE: Final = "user-data"
 WEIGHT, TEN_S, DAY = "weight", "orders-10s", "orders-day"
 USAGE: Final = {
@@ -314,10 +314,15 @@ class BinanceTrading:
                 if frame.event.e == "eventStreamTerminated":
                     self._state = _State(max(1, self._state.asked_ns))
                     return [StreamGap()]
-                return self._account.event(frame.event)
+                return [*self._ready(), *self._account.event(frame.event)]
             return self._told(frame)
         except (*UNREADABLE, KeyError) as error:
             raise Malformed(str(error)) from error
+
+    def _ready(self) -> list[PrivateNews]:
+        """The subscription is there: it says so, or speaks."""
+        was, self._state.ready = self._state.ready, True
+        return [] if was else [StreamReady()]
 
     def _told(self, frame: words.StreamFrame) -> list[PrivateNews]:
         """An answer: to what subscribes, or to an order's request, whose id it bears."""
@@ -326,8 +331,7 @@ class BinanceTrading:
             return self._changed(name, frame)
         refusal = frame.error
         if frame.status == OK or (refusal is not None and "already" in refusal.msg):
-            self._state = _State(self._state.asked_ns, True)
-            return [StreamReady()]
+            return self._ready()
         return [words.failure(frame.status, refusal, "", CallKind.STREAM)]
 
     def _changed(self, name: str, frame: words.StreamFrame) -> list[PrivateNews]:

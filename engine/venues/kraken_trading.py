@@ -18,6 +18,7 @@ from engine.venues import kraken_words as words
 from engine.venues.handler import UNREADABLE, Malformed
 from engine.venues.holdings import Holdings
 from engine.venues.kraken_account import Known, KrakenAccount
+from engine.venues.kraken_calls import ask, next_page
 from engine.venues.kraken_words import (
     CALLS,
     MS,
@@ -49,9 +50,9 @@ from engine.venues.trading import (
 
 DEADLINE_MIN_NS: Final = SECOND_NS  # half a second when it gets there
 DEADLINE_MAX_NS: Final = 60 * SECOND_NS - SECOND_NS // 2
+ASK_AGAIN_NS: Final = 2 * SECOND_NS
 LOCKOUT_NS: Final = 900 * SECOND_NS
 OVERLAP_S: Final = 10  # trades are asked for from so much earlier on: clocks and books lag
-PAGE: Final = 50
 WAITING_MAX: Final = 10_000
 OK, TOO_MANY = 200, 429
 MOVES: Final = ("deposit", "withdrawal")
@@ -72,6 +73,8 @@ class _State(msgspec.Struct, array_like=True):
     """
 
     open: bool = False
+    ready: bool = False
+    asked_ns: int = 0
     number: int = 0
     sequence: int = 0
     waiting: dict[int, _Waiting] = {}
@@ -125,7 +128,8 @@ class KrakenTrading:
 
     def opened(self, venue_ns: int) -> Sequence[Request]:
         """See `Trading`: enter the executions channel."""
-        self._state.open, self._state.sequence = True, 0
+        state = self._state
+        state.open, state.ready, state.asked_ns, state.sequence = True, False, venue_ns, 0
         params = {
             "channel": "executions",
             "snap_orders": True,
@@ -137,12 +141,15 @@ class KrakenTrading:
 
     def closed(self) -> None:
         """See `Trading`."""
-        self._state.open = False
+        self._state.open = self._state.ready = False
         self._state.waiting.clear()
 
     def keep_alive(self, venue_ns: int) -> Sequence[Request]:
-        """See `Trading`: the connection's own pings do."""
-        return ()
+        """See `Trading`: what subscribes, or its answer, may be lost."""
+        state = self._state
+        if not state.open or state.ready or venue_ns - state.asked_ns < ASK_AGAIN_NS:
+            return ()
+        return self.opened(venue_ns)
 
     # --- requests by the websocket ------------------------------------------------------------------
 
@@ -227,26 +234,26 @@ class KrakenTrading:
     def query(self, ref: OrderRef, venue_ns: int) -> Request:
         """See `Trading`: among those that are open, and then among those that are not."""
         if not ref.client_order_id:
-            request = _ask(CallKind.QUERY, "QueryOrders", (("txid", ref.venue_order_id),), 1)
+            request = ask(CallKind.QUERY, "QueryOrders", (("txid", ref.venue_order_id),), 1)
         else:
             named: Params = (("cl_ord_id", ref.client_order_id),)
-            request = _ask(CallKind.QUERY, "OpenOrders", named, 1)
+            request = ask(CallKind.QUERY, "OpenOrders", named, 1)
         return request._replace(client_order_id=ref.client_order_id, instrument=ref.instrument)
 
     def open_orders(self, venue_ns: int) -> Sequence[Request]:
         """See `Trading`."""
-        return (_ask(CallKind.OPEN_ORDERS, "OpenOrders", (), 1),)
+        return (ask(CallKind.OPEN_ORDERS, "OpenOrders", (), 1),)
 
     def fills(self, instrument: int, since_ns: int, since_number: int, venue_ns: int) -> Request:
         """See `Trading`: of all pairs, newest first. Since 0: the latest."""
         params: Params = ()
         if since_ns:
             params = (("start", str(max(1, since_ns // SECOND_NS - OVERLAP_S))),)
-        return _ask(CallKind.FILLS, "TradesHistory", params, 2)
+        return ask(CallKind.FILLS, "TradesHistory", params, 2)
 
     def balances(self, venue_ns: int) -> Request:
         """See `Trading`."""
-        return _ask(CallKind.BALANCES, "BalanceEx", (), 1)
+        return ask(CallKind.BALANCES, "BalanceEx", (), 1)
 
     def transfers(self, since_ns: int, venue_ns: int) -> Sequence[Request]:
         """See `Trading`. Since 0: since we asked first; what came before is in the balances."""
@@ -254,7 +261,7 @@ class KrakenTrading:
         start_s = since_ns // SECOND_NS - OVERLAP_S
         start_s = max(start_s, -(-self._state.first_ns // SECOND_NS))
         start = ("start", str(start_s))
-        return [_ask(CallKind.TRANSFERS, "Ledgers", (("type", kind), start), 2) for kind in MOVES]
+        return [ask(CallKind.TRANSFERS, "Ledgers", (("type", kind), start), 2) for kind in MOVES]
 
     # --- answers of REST ------------------------------------------------------------------------------
 
@@ -301,7 +308,7 @@ class KrakenTrading:
             if seen.client_order_id == name or not name:
                 return [seen]
         if open_ones:
-            more = _ask(CallKind.QUERY, "ClosedOrders", (("cl_ord_id", name),), 2)
+            more = ask(CallKind.QUERY, "ClosedOrders", (("cl_ord_id", name),), 2)
             return [AskMore(more._replace(client_order_id=name, instrument=request.instrument))]
         return [OrderMissing(name, 0)]
 
@@ -316,7 +323,7 @@ class KrakenTrading:
         fills = tuple(fill for fill in read if fill is not None)
         more = None
         if any(name == "start" for name, _ in call_of(request.payload).params):
-            more = _next_page(request, len(answer.trades), answer.count)
+            more = next_page(request, len(answer.trades), answer.count)
         through_ns = 0 if more is None or not fills else fills[-1].venue_ns
         return [FillsSeen(-1, fills[::-1], through_ns, more)]
 
@@ -324,7 +331,7 @@ class KrakenTrading:
         answer = _LEDGER.decode(result)
         read = (self._account.transfer(name, row) for name, row in answer.ledger.items())
         found: list[PrivateNews] = [transfer for transfer in read if transfer is not None]
-        more = _next_page(request, len(answer.ledger), answer.count)
+        more = next_page(request, len(answer.ledger), answer.count)
         return found if more is None else [*found, AskMore(more)]
 
     # --- what the connection says -----------------------------------------------------------------
@@ -346,9 +353,14 @@ class KrakenTrading:
         last = self._state.sequence
         if frame.sequence <= last:
             return []
-        news = self._account.reports(bytes(frame.data))
+        news = [*self._ready(), *self._account.reports(bytes(frame.data))]
         self._state.sequence = frame.sequence  # one that cannot be read leaves a hole
         return [StreamGap(), *news] if last and frame.sequence > last + 1 else news
+
+    def _ready(self) -> list[PrivateNews]:
+        """The channel is entered: it says so, or speaks."""
+        was, self._state.ready = self._state.ready, True
+        return [] if was else [StreamReady()]
 
     def _told(self, frame: words.Frame) -> list[PrivateNews]:
         """The answer to what bore its number."""
@@ -359,7 +371,7 @@ class KrakenTrading:
             return [ClockSeen(time_ns(frame.time_in))]
         if waiting.kind is CallKind.STREAM:
             if frame.success or frame.error == "Already subscribed":
-                return [StreamReady()]
+                return self._ready()
         elif frame.success:
             return []  # the stream tells of it
         return list(self._failed(waiting.kind, (frame.error,), waiting.client_order_id))
@@ -375,20 +387,3 @@ class KrakenTrading:
         """See `Trading`."""
         self._state = msgspec.msgpack.decode(data, type=_State)
         self._account.known = self._state.known
-
-
-def _ask(kind: CallKind, name: str, params: Params, points: int) -> Request:
-    call = NativeCall("POST", f"/0/private/{name}", params)
-    return Request(kind, encode(call), weights=((CALLS, points),))
-
-
-def _next_page(request: Request, rows: int, count: int) -> Request | None:
-    """The same request for the rows that follow; None after the last."""
-    call = call_of(request.payload)
-    params = {name: value for name, value in call.params if name != "ofs"}
-    offset = int(dict(call.params).get("ofs", 0)) + PAGE
-    if not rows or offset >= count:
-        return None
-    further: Params = (*params.items(), ("ofs", str(offset)))
-    following = msgspec.structs.replace(call, params=further)
-    return request._replace(payload=encode(following))

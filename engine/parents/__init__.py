@@ -1,0 +1,1 @@
+"""Orders that the engine emulates: their terms, their triggers, and what each does next."""

@@ -139,7 +139,9 @@ def surroundings(config: Config, topology: Topology, instruments: Instruments) -
     """What the guard is told of the engine around it."""
     bots = dict(zip(topology.of_kind("bot"), (bot.name for bot in config.bots), strict=True))
     currency = currency_of(config.ledger, instruments)
-    return Surroundings(config.name, bots, None, currency, config.ledger.pegs)
+    places = range(len(config.venues))
+    traded = tuple(n for n in places if make_trading(config, n, instruments) is not None)
+    return Surroundings(config.name, bots, traded, currency, config.ledger.pegs)
 
 
 def make_venue(config: Config, place: int, instruments: Instruments, number: int) -> Venue:

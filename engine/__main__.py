@@ -31,6 +31,7 @@ from engine.edges.runs import (
     read_current,
     resumes,
 )
+from engine.edges.simulation import commands as simulation_commands
 from engine.edges.store import commands as store_commands
 
 app = typer.Typer(
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 app.add_typer(catalog_commands.app, name="catalog")
 app.add_typer(flow_commands.app, name="flow")
+app.command()(simulation_commands.simulate)
 app.add_typer(journal_commands.app, name="journal")
 app.add_typer(store_commands.app, name="store")
 StateDir = Annotated[str, typer.Option(help="The state_dir of the engine's configuration.")]

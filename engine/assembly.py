@@ -146,6 +146,18 @@ def surroundings(config: Config, topology: Topology, instruments: Instruments) -
 
 def make_venue(config: Config, place: int, instruments: Instruments, number: int) -> Venue:
     """The component of the venue at a place of the configuration, as sender `number`."""
+    trading = make_trading(config, place, instruments)
+    return _venue(config, place, instruments, number, trading)
+
+
+def make_watcher(config: Config, place: int, instruments: Instruments) -> Venue:
+    """The same, of which only books and trades are wanted: nobody trades through it."""
+    return _venue(config, place, instruments, 1, None)
+
+
+def _venue(
+    config: Config, place: int, instruments: Instruments, number: int, trading: Trading | None
+) -> Venue:
     venue = config.venues[place]
     protocol = HANDLERS[venue.protocol]
 
@@ -155,7 +167,6 @@ def make_venue(config: Config, place: int, instruments: Instruments, number: int
 
     sharers = sum(other.protocol == venue.protocol for other in config.venues)
     prefix = deployment_prefix(config.name)
-    trading = make_trading(config, place, instruments)
     return Venue(number, place, venue, instruments, make_handler, trading, prefix, sharers)
 
 
@@ -175,6 +186,10 @@ def make_trading(config: Config, place: int, instruments: Instruments) -> Tradin
             return BinanceTrading(part, natives, decimals, limited)
         case "native", "kraken" if traded:
             return KrakenTrading(part, natives, decimals, venue.trading.tier, limited)
+        case "native", _ if traded and config.mode == "paper":
+            # Whatever brings the market data, our own exchange speaks Binance's protocol too.
+            names = {i.id: i.base + i.quote for i in part}
+            return BinanceTrading(part, names, decimals, config.exchange.limits)
         case "ccxt", _ if traded:
             return _through_ccxt(config, place, part, decimals, limited)
     return None

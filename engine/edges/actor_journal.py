@@ -128,7 +128,7 @@ class ActorJournal:
             spare.give_back()
             self._spare = None
         try:
-            return Room(self._folder, size, self._snapshot_bytes)
+            return self._fresh_room(size)
         except OSError as error:
             if error.errno not in NO_ROOM:
                 raise JournalError(f"{self._folder}: {error}") from error
@@ -148,6 +148,10 @@ class ActorJournal:
             trim(path, end)
         prune(self._folder, self._settings.segments_kept, self._settings.journals_kept)
 
+    def _fresh_room(self, size: int) -> Room:
+        """Files that the disk has given; raises OSError when it has none left."""
+        return Room(self._folder, size, self._snapshot_bytes)
+
     def upkeep(self) -> None:
         """Called when there is time: a reserve is made, touched, or asked for again.
 
@@ -164,8 +168,7 @@ class ActorJournal:
                 self._tidying.start()
             return
         try:
-            size = self._settings.segment_bytes
-            self._spare = Room(self._folder, size, self._snapshot_bytes)
+            self._spare = self._fresh_room(self._settings.segment_bytes)
         except OSError as error:
             if error.errno not in NO_ROOM:
                 raise JournalError(f"{self._folder}: {error}") from error

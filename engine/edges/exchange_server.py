@@ -49,8 +49,14 @@ BINANCE_UNLIMITED = BinanceLimits(
 LAGS_NS = (20_000_000, 80_000_000, 150_000_000)
 
 
-def make_exchange(config: Config, place: int, begin_ns: int) -> RacingExchange:
-    """One venue of the exchange as configured, from `begin_ns` on. Raises ConfigError."""
+def make_exchange(
+    config: Config, place: int, begin_ns: int, fair_prices: dict[str, FairPrice] | None = None
+) -> RacingExchange:
+    """One venue of the exchange as configured, from `begin_ns` on. Raises ConfigError.
+
+    Venues of one process may share `fair_prices`: those of a symbol are everywhere the same.
+    """
+    fair_prices = {} if fair_prices is None else fair_prices
     instruments = instruments_of(config).of_venue(place)
     venue, settings = config.venues[place].name, config.exchange
     lag_ns = LAGS_NS[place % len(LAGS_NS)]
@@ -64,10 +70,13 @@ def make_exchange(config: Config, place: int, begin_ns: int) -> RacingExchange:
         wander = preset_of(settings.preset).fair._replace(
             volatility_bps=settings.fair_volatility_bps
         )
+        symbol = instrument.symbol
+        if symbol not in fair_prices:
+            fair_prices[symbol] = FairPrice(config.seed, symbol, price, wander, begin_ns)
         flows[instrument.id] = make_flow(
             settings.model,
             instrument,
-            FairPrice(config.seed, instrument.symbol, price, wander, begin_ns),
+            fair_prices[symbol],
             seed=config.seed,
             venue=venue,
             rate=settings.events_per_second,

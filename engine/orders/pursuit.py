@@ -103,8 +103,9 @@ class Pursuit:
         if order.state is OrderState.APPROVED:
             calls.lanes.drop(lambda wish: wish.name == name)
             return desk.move(name, OrderState.CANCELLED, received_ns)
-        order.unwanted = True
-        order.doubt_at_ns, order.asked = now_ns + self._timeout_ns, 0
+        if not order.unwanted:  # one that is repeated does not put the doubt off
+            order.unwanted = True
+            order.doubt_at_ns, order.asked = now_ns + self._timeout_ns, 0
         messages: Messages = []
         if order.state is not OrderState.UNKNOWN:  # doubt is ended by evidence alone
             messages = desk.move(name, OrderState.CANCELLING, received_ns)

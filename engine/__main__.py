@@ -5,6 +5,7 @@ wrong and how to mend it. Ray and the web framework load only inside the command
 """
 
 import asyncio
+import errno
 import importlib.util
 import os
 import re
@@ -16,7 +17,6 @@ from typing import Annotated
 
 import typer
 
-from engine.assembly import make_trading
 from engine.config import Config, ConfigError, instruments_of
 from engine.edges import doctor as doctor_checks
 from engine.edges import journal_commands
@@ -83,6 +83,8 @@ def _confirm(config: Config, understood: bool) -> None:
 
 def _check_gateways(config: Config, path: Path) -> None:
     """Whether each venue can be traded on as configured, before anything is started."""
+    from engine.assembly import make_trading
+
     instruments = instruments_of(config)
     through_ccxt = any(venue.trading.gateway == "ccxt" for venue in config.venues)
     if through_ccxt and importlib.util.find_spec("ccxt") is None:
@@ -108,6 +110,10 @@ def _guarded(start: Callable[[], int]) -> int:
         return start()
     except (JournalError, NoRunError) as error:
         raise Refused(str(error)) from error
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise Refused(f"{error.filename or 'the disk'}: no space left; free some first") from error
 
 
 @app.command()

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from engine.api_config import ApiConfig
 from engine.engine_config import EngineConfig
 from engine.execution_config import ExecutionConfig
 from engine.fault_config import FaultsConfig
@@ -118,17 +119,6 @@ class BotConfig(Strict, frozen=True):
     cooldown_ms: Annotated[int, Meta(ge=0, le=600_000)] = 100
     order_ttl_ms: Milliseconds = 250
     groups_max: Annotated[int, Meta(ge=1, le=100)] = 1
-
-
-class ApiConfig(Strict, frozen=True):
-    """The control API: loopback only; port 0 takes any free one.
-
-    `token_env` names the environment variable that holds the token; empty makes one at start.
-    """
-
-    host: Literal["127.0.0.1", "localhost", "::1"] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65535)] = 8090
-    token_env: Annotated[str, Meta(pattern="^([A-Z][A-Z0-9_]*)?$")] = ""
 
 
 ENGINE_ACCOUNT = "main"

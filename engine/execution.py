@@ -40,7 +40,7 @@ from engine.parents.plan import Market, Order, Step, plan
 from engine.parents.registry import Registry, RegistryState
 from engine.parents.state import Child, Parent, Role
 from engine.parents.terms import refusal
-from engine.parents.triggers import observe, price_of_top, price_of_trade
+from engine.parents.triggers import observe, prices_of_top, prices_of_trade, watched
 from engine.parents.words import Stamp, cancel_of, child_of, dust_of, event_of
 
 MS = 1_000_000
@@ -151,29 +151,32 @@ class Execution(Component):
         """Hold a parent against the price that is known now."""
         top = self._tops.get(parent.intent.instrument)
         if top is not None and self._fresh(top, now_ns):
-            observe(parent, price_of_top(parent, top))
+            observe(parent, prices_of_top(top)[watched(parent)])
 
     def _on_top(self, top: BookTop, now_ns: int) -> Outputs:
         if top.state is not BookState.LIVE:
             self._tops.pop(top.instrument, None)
             return NOTHING
         self._tops[top.instrument] = top
-        if not self._fresh(top, now_ns):
-            return NOTHING
-        outputs: Outputs = NOTHING
-        for parent in self._parents.watching(top.instrument):
-            if observe(parent, price_of_top(parent, top)) or parent.wants_price:
-                outputs += self._advance(parent, top.received_ns, now_ns)
-        return outputs
+        return self._watch(top, prices_of_top(top), now_ns)
 
     def _on_trade(self, trade: Trade, now_ns: int) -> Outputs:
         """A last price counts only beside a LIVE book: without one it could not be acted on."""
-        if trade.instrument not in self._tops or not self._fresh(trade, now_ns):
+        if trade.instrument not in self._tops:
             return NOTHING
-        outputs: Outputs = NOTHING
-        for parent in self._parents.watching(trade.instrument):
-            if observe(parent, price_of_trade(parent, trade)):
-                outputs += self._advance(parent, trade.received_ns, now_ns)
+        return self._watch(trade, prices_of_trade(trade), now_ns)
+
+    def _watch(
+        self, message: BookTop | Trade, prices: tuple[int, int, int, int], now_ns: int
+    ) -> Outputs:
+        """Look at the parents of an instrument only where the prices may change something."""
+        number, outputs = message.instrument, NOTHING
+        if self._parents.calm(number).covers(prices) or not self._fresh(message, now_ns):
+            return outputs
+        for parent in self._parents.watching(number):
+            if observe(parent, prices[watched(parent)]) or parent.wants_price:
+                outputs += self._advance(parent, message.received_ns, now_ns)
+            self._parents.changed(parent)
         return outputs
 
     # --- news of children -------------------------------------------------------------------------
@@ -280,6 +283,7 @@ class Execution(Component):
     def _advance(self, parent: Parent, received_ns: int, now_ns: int) -> Outputs:
         """Take steps until one sends nothing; then say what changed and be woken in time."""
         outputs: list[AnyMessage] = []
+        self._parents.changed(parent)
         if parent.over > 0 and parent.reason is not Reason.OVER_FILLED:
             parent.reason = Reason.OVER_FILLED
             outputs.append(self._tell(parent, Reason.OVER_FILLED, received_ns))

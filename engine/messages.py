@@ -66,6 +66,8 @@ class Reason(IntEnum):
     ORDERS_OPEN = 110
     MESSAGE_RATE = 111
     SELF_CROSS = 112
+    EQUITY_SHARE = 113
+    BOT_NOTIONAL = 114
     NO_MARKET = 201
     STALE_MARKET = 202
     UNRESOLVED_ORDER = 203
@@ -601,7 +603,10 @@ class CancelCommand(Message, frozen=True):
 
 
 class OrderRefused(Message, frozen=True):
-    """The RiskGuard said no: the rule, its limit and the value that broke it."""
+    """The RiskGuard said no: the rule, its limit and the value that broke it.
+
+    Amounts of money are in units of `asset`, where the rule is about one; see docs/risk.md for the others.
+    """
 
     client_order_id: str
     bot: int
@@ -609,6 +614,7 @@ class OrderRefused(Message, frozen=True):
     reason: Reason
     limit: int
     value: int
+    asset: str = ""
 
 
 class OrderEvent(Message, frozen=True):

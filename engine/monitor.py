@@ -18,13 +18,16 @@ from engine.messages import (
     Depth,
     Equity,
     Fill,
+    KillProgress,
     KillSwitch,
+    LimitChanged,
     Opportunity,
     OpportunityGone,
     OrderEvent,
     OrderRefused,
     PnL,
     PositionUpdate,
+    Reason,
     Risk,
     RiskLevel,
     VenueStatus,
@@ -51,6 +54,7 @@ ENDED_KEPT = 200
 ORDERS_KEPT = 1000
 FILLS_KEPT = 1000
 REFUSALS_KEPT = 200
+LIMITS_KEPT = 20
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
@@ -75,6 +79,9 @@ class MonitorState(msgspec.Struct):
     changes: int
     book_pnl: dict[str, BookPnL] = {}
     equity: dict[str, Equity] = {}
+    reason: Reason = Reason.NONE
+    kill: KillProgress | None = None
+    limits: list[LimitChanged] = []
 
 
 class Monitor(Component):
@@ -104,6 +111,8 @@ class Monitor(Component):
             Equity: self._on_equity,
             RiskLevel: self._on_level,
             KillSwitch: self._on_kill_switch,
+            KillProgress: self._on_kill_progress,
+            LimitChanged: self._on_limit,
         }
 
     def on_message(self, message: AnyMessage, now_ns: int) -> Outputs:
@@ -163,7 +172,16 @@ class Monitor(Component):
         self._state.equity[message.currency] = message
 
     def _on_level(self, message: RiskLevel) -> None:
-        self._state.level = message.level
+        self._state.level, self._state.reason = message.level, message.reason
+        if message.level < Risk.HALT:
+            self._state.kill = None
+
+    def _on_kill_progress(self, message: KillProgress) -> None:
+        self._state.kill = message
+
+    def _on_limit(self, message: LimitChanged) -> None:
+        self._state.limits.append(message)
+        del self._state.limits[:-LIMITS_KEPT]
 
     def _on_kill_switch(self, message: KillSwitch) -> None:
         self._state.killed = message.on
@@ -234,8 +252,15 @@ class Monitor(Component):
         return [self._viewer.venue(status) for _, status in sorted(self._state.venues.items())]
 
     def risk(self) -> RiskView:
-        """Level and kill switch as heard."""
-        return RiskView(level=self._state.level.name, kill_switch=self._state.killed)
+        """Level, kill and limits as heard."""
+        state = self._state
+        return RiskView(
+            level=state.level.name,
+            kill_switch=state.killed,
+            reason=state.reason.name,
+            kill=None if state.kill is None else self._viewer.kill(state.kill),
+            limits=[self._viewer.limit(changed) for changed in reversed(state.limits)],
+        )
 
     def snapshot(self) -> bytes:
         """See `Component.snapshot`."""

@@ -203,6 +203,7 @@ class RiskGuard(RiskAccount):
             reason,
             limit,
             value,
+            self.limits.asset_of(intent, reason),
         )
 
     def _dust(self, intent: OrderIntent, refusal: OrderRefused) -> Outputs:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from engine.instruments import Instrument, Instruments
-from engine.messages import Scope
+from engine.messages import BUY, OrderIntent, Reason, Scope
 from engine.risk_config import (
     BotRiskConfig,
     InstrumentRiskConfig,
@@ -28,6 +28,20 @@ ANY_BOT = -1
 TABLES = {Scope.VENUE: "venues", Scope.BOT: "bots", Scope.INSTRUMENT: "instruments"}
 ASSET_TABLES = {"position_max": "position_max", "target": "targets"}
 FIXED = frozenset({"duplicates_kept"})  # sizes of memory, not limits
+
+
+IN_CURRENCY = frozenset(
+    {
+        Reason.GROSS_EXPOSURE,
+        Reason.NET_EXPOSURE,
+        Reason.VENUE_GROSS,
+        Reason.CLUSTER,
+        Reason.EQUITY_SHARE,
+        Reason.BOT_NOTIONAL,
+    }
+)
+IN_QUOTE = frozenset({Reason.ORDER_NOTIONAL, Reason.MIN_NOTIONAL})
+IN_BASE = frozenset({Reason.POSITION, Reason.NOT_REDUCING})
 
 
 class Surroundings(NamedTuple):
@@ -165,6 +179,19 @@ class Limits:
 
     def _decimals(self) -> int:
         return self._instruments.decimals(self.currency) if self.currency in self.number else 8
+
+    def asset_of(self, intent: OrderIntent, reason: Reason) -> str:
+        """In which asset's units a refusal speaks; empty where its rule is about something else."""
+        if reason in IN_CURRENCY:
+            return self.currency
+        if not 0 <= intent.instrument < len(self._instruments):
+            return ""
+        instrument = self._instruments[intent.instrument]
+        if reason is Reason.BALANCE:
+            return instrument.quote if intent.side == BUY else instrument.base
+        if reason in IN_QUOTE:
+            return instrument.quote
+        return instrument.base if reason in IN_BASE else ""
 
     def share_of(self, equity: int) -> int:
         """What an asset without a limit of its own may come to, of an equity; both in currency units."""

@@ -8,6 +8,8 @@ from engine.messages import (
     Depth,
     Equity,
     Fill,
+    KillProgress,
+    LimitChanged,
     Opportunity,
     OrderEvent,
     OrderRefused,
@@ -23,7 +25,9 @@ from engine.views import (
     BookView,
     EquityView,
     FillView,
+    KillView,
     Level,
+    LimitView,
     OpportunityView,
     OrderView,
     PnLView,
@@ -146,8 +150,8 @@ class Viewer:
             bot=self._bots.get(refused.bot, str(refused.bot)),
             symbol="?" if instrument is None else instrument.symbol,
             rule=refused.reason.name,
-            limit=_measure(instrument, refused.reason, refused.limit),
-            value=_measure(instrument, refused.reason, refused.value),
+            limit=self._measure(instrument, refused, refused.limit),
+            value=self._measure(instrument, refused, refused.value),
         )
 
     def position(self, update: PositionUpdate) -> PositionView:
@@ -226,15 +230,40 @@ class Viewer:
         }
         return VenueView(venue=self._instruments.venues[status.venue], **counted)
 
+    def kill(self, told: KillProgress) -> KillView:
+        """How far a kill is."""
+        return KillView(
+            resting=told.resting,
+            unknown=told.unknown,
+            positions=told.positions,
+            finished=told.finished,
+        )
 
-def _measure(instrument: Instrument | None, rule: Reason, value: int) -> str:
-    """A refusal's limit or value as people write it; counts, ns and basis points stay numbers."""
-    if instrument is None:
+    def limit(self, changed: LimitChanged) -> LimitView:
+        """A change of a limit."""
+        return LimitView(
+            scope=changed.scope.name,
+            subject=changed.subject,
+            name=changed.name,
+            value=changed.value,
+            who=changed.who,
+            accepted=changed.accepted,
+            text=changed.text,
+        )
+
+    def _measure(self, instrument: Instrument | None, refused: OrderRefused, value: int) -> str:
+        """A refusal's limit or value as people write it; counts, ns and basis points stay numbers."""
+        if refused.asset:
+            return format_decimal(value, self._decimals(refused.asset))
+        rule = refused.reason
+        if instrument is None:
+            return str(value)
+        if rule in (Reason.ORDER_NOTIONAL, Reason.MIN_NOTIONAL):
+            return format_decimal(value, instrument.quote_decimals)
+        if rule is Reason.POSITION:
+            return format_decimal(value, instrument.base_decimals)
+        if rule is Reason.ORDER_LOTS:
+            return instrument.lots_to_quantity(value)
+        if rule in (Reason.OFF_GRID, Reason.SELF_CROSS):
+            return instrument.ticks_to_price(value)
         return str(value)
-    if rule in (Reason.ORDER_NOTIONAL, Reason.MIN_NOTIONAL):
-        return format_decimal(value, instrument.quote_decimals)
-    if rule is Reason.POSITION:
-        return format_decimal(value, instrument.base_decimals)
-    if rule is Reason.ORDER_LOTS:
-        return instrument.lots_to_quantity(value)
-    return instrument.ticks_to_price(value) if rule is Reason.OFF_GRID else str(value)

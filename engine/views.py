@@ -187,11 +187,38 @@ class VenueView(View, frozen=True, kw_only=True):
     orders_unknown: int
 
 
+class LimitView(View, frozen=True, kw_only=True):
+    """An operator's word on a limit: what applies now, and why it was refused if it was."""
+
+    scope: str
+    subject: str
+    name: str
+    value: str
+    who: str
+    accepted: bool
+    text: str
+
+
+class KillView(View, frozen=True, kw_only=True):
+    """How far a kill is, by the venues' own word: orders that rest (-1: a venue has not spoken).
+
+    `positions` counts the assets away from their target; a kill at HALT leaves them.
+    """
+
+    resting: int
+    unknown: int
+    positions: int
+    finished: bool
+
+
 class RiskView(View, frozen=True, kw_only=True):
-    """The RiskGuard's level and the kill switch."""
+    """The RiskGuard's level and its cause, the kill switch, and the newest changes of limits."""
 
     level: str
     kill_switch: bool
+    reason: str = "NONE"
+    kill: KillView | None = None
+    limits: list[LimitView] = []
 
 
 class LatencyView(View, frozen=True, kw_only=True):

@@ -38,7 +38,7 @@ REASONS = {
     "ORDER_NOTIONAL": R_ORDER_NOTIONAL, "POSITION": R_POSITION, "PRICE_DISTANCE": R_PRICE_DISTANCE,
     "ORDER_LOTS": R_ORDER_LOTS, "MIN_NOTIONAL": R_MIN_NOTIONAL, "GROSS_EXPOSURE": R_GROSS,
     "NET_EXPOSURE": R_NET, "VENUE_GROSS": R_VENUE_GROSS, "CLUSTER": R_CLUSTER,
-    "ORDERS_OPEN": R_ORDERS_OPEN, "MESSAGE_RATE": R_MESSAGE_RATE, "SELF_CROSS": R_SELF_CROSS,
+    "ORDERS_OPEN": R_ORDERS_OPEN, "MESSAGE_RATE": R_MESSAGE_RATE, "SELF_CROSS": R_SELF_CROSS, "EQUITY_SHARE": R_EQUITY_SHARE, "BOT_NOTIONAL": R_BOT_NOTIONAL,
     "NO_MARKET": R_NO_MARKET, "STALE_MARKET": R_STALE_MARKET, "UNRESOLVED_ORDER": R_UNRESOLVED,
     "DUPLICATE": R_DUPLICATE, "UNKNOWN_INSTRUMENT": R_UNKNOWN_INSTRUMENT,
     "RISK_LEVEL": R_RISK_LEVEL, "GROUP": R_GROUP, "NOT_RECONCILED": R_NOT_RECONCILED,
@@ -149,6 +149,7 @@ cdef class RiskKernel:
     cdef readonly int reason
     cdef readonly int64_t limit, value
     cdef readonly int leg
+    cdef int taken           # legs of the group that is being checked
     cdef public int level
     cdef public bint killed, draining
 
@@ -462,11 +463,18 @@ cdef class RiskKernel:
 
     cdef int _check_repeat(self, Wish* wish, int64_t now_ns) noexcept nogil:
         cdef int64_t age
+        cdef int i
         if now_ns > wish.expires_ns:
             return self._no(R_EXPIRED, wish.expires_ns, now_ns)
+        for i in range(self.taken):
+            if self.legs[i].name == wish.name:
+                return self._no(R_DUPLICATE, 0, 1)
         if knows_name(&self.recent, wish.name):
             return self._no(R_DUPLICATE, 0, 1)
         age = content_age(&self.recent, wish.content, now_ns)
+        for i in range(self.taken):
+            if self.legs[i].content == wish.content:
+                age = 0
         if 0 <= age < self.window_ns:
             return self._no(R_SAME_CONTENT, self.window_ns, age)
         return PASSED
@@ -523,7 +531,7 @@ cdef class RiskKernel:
                 return self._no(R_STALE_MARK, 1, 0)
             value = worth(clamped(wish.quote), self.assets[market.quote].mark)
             if value > bot.notional_max:
-                return self._no(R_ORDER_NOTIONAL, bot.notional_max, value)
+                return self._no(R_BOT_NOTIONAL, bot.notional_max, value)
         return PASSED
 
     cdef int _check_price(self, Wish* wish, Market* market, int64_t now_ns) noexcept nogil:
@@ -582,7 +590,7 @@ cdef class RiskKernel:
                 return self._no(R_STALE_MARK, 1, 0)
             value = worth(clamped(size), asset.mark)
             if value > self.share_max:
-                return self._no(R_POSITION, self.share_max, value)
+                return self._no(R_EQUITY_SHARE, self.share_max, value)
         return PASSED
 
     cdef int _check_venue(self, Wish* wish, Market* market) noexcept nogil:
@@ -816,10 +824,12 @@ cdef class RiskKernel:
                           expires_ns, flags, parent)
             count += 1
         for i in range(count):
-            reason = self._within(i) or self._take(&self.legs[i], now_ns)
+            self.taken = i
+            reason = self._take(&self.legs[i], now_ns)
             if reason:
                 self.leg = i
                 break
+        self.taken = 0
         if reason:
             while i:
                 i -= 1
@@ -828,16 +838,6 @@ cdef class RiskKernel:
         for i in range(count):
             remember(&self.recent, self.legs[i].name, self.legs[i].content, now_ns)
         return tuple([self.legs[i].place for i in range(count)])
-
-    cdef int _within(self, int leg) noexcept nogil:
-        """Whether a leg repeats one before it."""
-        cdef int i
-        for i in range(leg):
-            if self.legs[i].name == self.legs[leg].name:
-                return self._no(R_DUPLICATE, 0, 1)
-            if self.legs[i].content == self.legs[leg].content and self.window_ns:
-                return self._no(R_SAME_CONTENT, self.window_ns, 0)
-        return PASSED
 
     def reduces(self, int leg=0):
         """See risk.pyi."""

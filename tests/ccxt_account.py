@@ -45,8 +45,9 @@ def keys_at(exchange: str) -> Keys:
 
 def instruments_at(exchange: str) -> list[Instrument]:
     """The venue's first two markets."""
-    server = binance_server if exchange == "binance" else kraken_server
-    return server.instruments()[:2]
+    if exchange == "binance":
+        return binance_server.instruments()[:2]
+    return kraken_server.instruments()[:2]
 
 
 def trading_at(exchange: str, instruments: Sequence[Instrument] | None = None) -> CcxtTrading:
@@ -171,7 +172,10 @@ class Trader:
     def intent(self, side: int, ticks: int, lots: int, **more: Any) -> OrderIntent:
         """An order of the first market, good until cancelled."""
         self._orders += 1
-        fields = {"time_in_force": TimeInForce.GTC, "client_order_id": f"ab{self._orders:016x}"}
+        fields: dict[str, Any] = {
+            "time_in_force": TimeInForce.GTC,
+            "client_order_id": f"ab{self._orders:016x}",
+        }
         fields |= more
         name, tif = fields.pop("client_order_id"), fields.pop("time_in_force")
         return OrderIntent(

@@ -274,9 +274,9 @@ def storm(seed: int, steps: int) -> tuple[Story, set[int]]:
     for _ in range(steps):
         kind = between(0, 59)
         if kind < 30:
-            away = pick((0, between(-60, 60), between(-60, 60), 600))
+            away = pick((*[between(-60, 60)] * 9, 600))
             side = pick((1, -1))
-            number, flags = between(0, 5), pick((0, 0, 0, FLATTENING, HEDGE, HEDGE | OWED, GUARD))
+            number, flags = between(0, 5), pick((*[0] * 12, FLATTENING, HEDGE, HEDGE | OWED, GUARD))
             story.order(
                 number, side, away - 4 * side, between(0, 40), between(1, 3), flags, between(0, 60)
             )
@@ -304,16 +304,17 @@ def storm(seed: int, steps: int) -> tuple[Story, set[int]]:
                 between(0, 5), pick((2, 2, 2, 2, 3)), 1000 + between(-20, 20), pick((0, 4, 8))
             )
         elif kind == 51:
-            story.level(pick((1, 1, 1, 1, 2, 3, 4)), between(0, 9) == 0, between(0, 9) == 0)
+            story.level(pick((*[1] * 9, 2, 3, 4)), between(0, 19) == 0, between(0, 19) == 0)
         elif kind == 52:
-            story.bound_asset(between(0, 2), pick(most), between(0, 3) == 0, between(-1, 1))
+            story.bound_asset(between(0, 2), pick(most), between(0, 1) == 0, between(-1, 1))
+            story.bound_instrument(between(0, 5), pick((200_000, 20_000)), 500, 5000, 2**31 - 1)
         elif kind == 53:
             story.bound_venue(
-                between(0, 1), pick(most), pick((2**31 - 1, 4)), pick(((0, 1), (900, 2)))
+                between(0, 1), pick(most), pick((2**31 - 1, 4)), pick(((0, 1), (0, 1), (900, 2)))
             )
         elif kind == 54:
             story.bound_bot(
-                between(1, 3), pick(most), pick((2**31 - 1, 2)), pick(((0, 1), (900, 2)))
+                between(1, 3), pick(most), pick((2**31 - 1, 2)), pick(((0, 1), (0, 1), (900, 2)))
             )
         elif kind == 55:
             story.bound_all(
@@ -322,13 +323,13 @@ def storm(seed: int, steps: int) -> tuple[Story, set[int]]:
                 pick(most),
                 pick((0, 10**6)),
                 pick(most),
-                pick((200_000, 200_000, -1)),
+                pick((30_000, 60_000, -1)),
             )
         elif kind == 56:
             asset = between(0, 3)
             story.balance(between(0, 1), asset, between(0, 400_000) // (1 if asset == 3 else 500))
         elif kind == 57:
-            story.reconcile(between(0, 1), between(0, 3) > 0)
+            story.reconcile(between(0, 1), between(0, 9) > 0)
         else:
             story.wait(between(0, 1500))
         story.same_sums()

@@ -16,8 +16,9 @@ from jsonschema import Draft202012Validator
 from actors.api.app import create_app
 from actors.api.serving import PortTakenError, listen, serve_app
 from actors.api.source import SECTIONS, Source
+from engine.api_config import ApiConfig
 from engine.assembly import topology_of
-from engine.config import ApiConfig, instruments_of, parse
+from engine.config import instruments_of, parse
 from engine.edges.backtesting import make_simulation
 from engine.edges.directory import Directory, KillSwitchPage, create_page
 from engine.edges.statistics import Statistics

@@ -20,7 +20,8 @@ from actors.api import serving
 from actors.api.app import STREAMS_MAX, TRY_LATER, create_app
 from actors.api.serving import listen, serve_api, serve_app
 from actors.api.source import Section, Source
-from engine.config import ApiConfig, parse
+from engine.api_config import ApiConfig
+from engine.config import parse
 from engine.edges.api_client import ApiClient, ApiError, EngineView
 from engine.edges.solo import SoloRun
 from engine.monitor import Monitor

@@ -85,9 +85,11 @@ def test_an_operator_holds_it_open_and_closes_it() -> None:
 
 
 def test_health_is_the_share_of_the_last_hundred() -> None:
-    """0 while open, at most 50 half open."""
+    """0 while open, at most 50 half open; one failure of one call is no ruin."""
     breaker = Breaker(1000, SECOND)
     assert (breaker.health, breaker.success_bps) == (100, 10_000)
+    breaker.failed(START)
+    assert (breaker.health, breaker.success_bps) == (95, 9_500)
     for number in range(3 * OUTCOMES):
         if number % 4:
             breaker.succeeded()

@@ -13,9 +13,11 @@ from engine.orders.identity import client_order_id, read, spell
 from engine.venues.ccxt_calls import Call
 from engine.venues.ccxt_exchanges import (
     BINANCES,
+    BY_NAME,
     DEAD_MAN,
     EXCHANGES,
     IDS,
+    NAMED_LISTS,
     UNTRADED,
     Exchange,
     budgets_of,
@@ -24,7 +26,6 @@ from engine.venues.ccxt_exchanges import (
     ids_of,
     weights_of,
 )
-from engine.venues.ccxt_trading import BY_NAME, NAMED_LISTS
 from engine.venues.trading import IdForm
 
 ASYNC = importlib.import_module("ccxt.async_support")

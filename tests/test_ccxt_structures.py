@@ -71,7 +71,7 @@ def test_what_the_edge_writes_is_read_to_the_lot(
     """ccxt's whole structure in, numbers as texts or as floats; the same ints out."""
     filled = lots * share // 10
     number = float if floats else str
-    item = {
+    item: dict[str, object] = {
         "id": "9",
         "clientOrderId": NAME,
         "symbol": "BTC/USDT",
@@ -107,7 +107,7 @@ def test_trades_and_balances_are_read_to_the_unit(
 ) -> None:
     """The fee too, and what is held."""
     number = float if floats else str
-    item = {
+    item: dict[str, object] = {
         "id": 12,
         "order": "9",
         "symbol": "BTC/USDT",

@@ -153,3 +153,20 @@ async def test_an_order_that_never_was(trader: Trader) -> None:
     ref = OrderRef("ab" + "0" * 16, "", 0)
     news = await trader.ask(trader.trading.query(ref, trader.now_ns()))
     assert [n for n in news if isinstance(n, OrderMissing)] == [OrderMissing(ref[0], 0)]
+
+
+@pytest.mark.parametrize("exchange", ["binance", "kraken"])
+async def test_what_is_asked_before_the_listings_are_there(exchange: str) -> None:
+    """Questions wait for them; an order is refused, for it certainly did not leave."""
+    server = binance_server if exchange == "binance" else kraken_server
+    venue: binance_server.Venue | kraken_server.Venue = server.Venue()
+    await venue.open()
+    trader = Trader(venue, exchange, stream=False)
+    asked = trader.send(trader.trading.balances(trader.now_ns()))
+    with pytest.raises(AssertionError):
+        trader.send(trader.create(trader.intent(BUY, 9_500, 10_000_000)))
+    await trader.open(ready=False)
+    assert any(isinstance(n, BalancesSeen) for n in await asked)
+    assert not list(venue.exchange.all_orders("main"))
+    await trader.close()
+    await venue.close()

@@ -57,6 +57,42 @@ def test_a_protocol_that_may_be_named_has_a_handler() -> None:
             "[exchange]\nqueue_power = 0.0",
             "exchange.queue_power: Expected `float` > 0",
         ),
+        ("[risk]", '[risk]\nposition_max_share = "2"', "risk.position_max_share: Expected `str`"),
+        ("[risk]", '[risk]\ntargets = { DOGE = "1" }', "risk.targets.DOGE: no instrument has"),
+        ("[risk]", '[risk]\ngross_max = "1"\nnet_max = "2"', "risk.net_max: 2 is above risk.gross"),
+        (
+            "[[bots]]",
+            '[risk.levels]\ndaily_loss = { caution = "0.05", halt = "0.04" }\n[[bots]]',
+            "risk.levels.daily_loss.halt: 0.04 is not above caution = 0.05",
+        ),
+        (
+            "[[bots]]",
+            "[risk.levels]\nlatency_ms = { caution = 20, restricted = 10 }\n[[bots]]",
+            "risk.levels.latency_ms.restricted: 10 is not above caution = 20",
+        ),
+        (
+            "[[bots]]",
+            "[risk.bots.arb]\norders_open_max = 21\n[[bots]]",
+            "risk.bots.arb.orders_open_max: 21 is above risk.orders_open_max = 20",
+        ),
+        ("[[bots]]", "[risk.bots.nobody]\n[[bots]]", "risk.bots.nobody: no bot has this name"),
+        ("[[bots]]", "[risk.venues.delta]\n[[bots]]", "risk.venues.delta: no venue has this name"),
+        (
+            "[[bots]]",
+            '[risk.instruments."BTC/USDT"]\norder_notional_max = "5001"\n[[bots]]',
+            "order_notional_max: above risk.order_notional_max = 5000",
+        ),
+        (
+            "[[bots]]",
+            '[risk.instruments."BTC/USDT"]\nprice_distance_max_bps = 51\n[[bots]]',
+            "price_distance_max_bps: above risk.price_distance_max_bps = 50",
+        ),
+        (
+            "[[bots]]",
+            '[risk.clusters.a]\nassets = ["BTC"]\nexposure_max = "1"\n'
+            '[risk.clusters.b]\nassets = ["BTC"]\nexposure_max = "1"\n[[bots]]',
+            "risk.clusters.b.assets: BTC is in the cluster 'a' too",
+        ),
         ("heartbeat_ms = 250", "heartbeat_ms = 1", "engine.heartbeat_ms: Expected `int` >= 20"),
         (
             'currency = "USDT"',

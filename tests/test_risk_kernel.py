@@ -9,7 +9,7 @@ from ext.risk import LEGS, NO_LIMIT, REASONS, WISH, Leg, RiskKernel, content_of,
 from tests.risk_story import Story, storm
 
 TestStory = Story.TestCase
-TestStory.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestStory.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
 
 
 def test_rules_bear_the_vocabulary_s_numbers() -> None:

@@ -133,7 +133,7 @@ def test_an_asset_without_a_limit_of_its_own_has_a_share_of_the_equity() -> None
     assert refusal(made, intent("a", lots=1)) == (Reason.STALE_MARK, 1, 0)
     made.on_message(equity(MILLION), SECOND)
     limit, value = 20_000 * 10**8, 2_000_100 * 10**6
-    assert refusal(made, intent("b", lots=2000)) == (Reason.POSITION, limit, value)
+    assert refusal(made, intent("b", lots=2000)) == (Reason.EQUITY_SHARE, limit, value)
     passes(made, intent("c", lots=1999))
 
 

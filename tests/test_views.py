@@ -127,6 +127,18 @@ def test_refusals_speak_the_unit_of_their_rule(rule: Reason, limit: int, shown: 
     assert (refusal.rule, refusal.symbol, refusal.bot) == (rule.name, "BTC/USDT", "arb")
 
 
+@pytest.mark.parametrize(
+    ("rule", "asset", "shown"),
+    [(Reason.GROSS_EXPOSURE, "USDT", "0.00000123"), (Reason.SELF_CROSS, "", "1.23")],
+)
+def test_refusals_that_name_an_asset_are_in_its_amounts(
+    rule: Reason, asset: str, shown: str
+) -> None:
+    """An exposure in the currency, a price of our own order."""
+    told = OrderRefused(4, 1, SECOND, "a", 9, 0, rule, 123, 123, asset)
+    assert VIEWER.refusal(told).limit == shown
+
+
 def test_a_refused_instrument_that_is_none() -> None:
     """An intent may name anything; it is still shown."""
     refusal = VIEWER.refusal(

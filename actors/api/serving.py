@@ -11,7 +11,7 @@ from litestar import Litestar
 
 from actors.api.app import create_app
 from actors.api.source import Source
-from engine.config import ApiConfig
+from engine.api_config import ApiConfig
 from engine.edges.loop import ActorLoop
 from engine.edges.statistics import Statistics
 from engine.monitor import Monitor

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+import msgspec
+
 from engine.edges.directory import Directory, KillSwitchPage
 from engine.edges.statistics import Statistics
 from engine.monitor import Monitor
@@ -85,7 +87,7 @@ class Source:
 
     def risk(self) -> RiskView:
         """The guard's level; the kill switch as its page says now."""
-        return RiskView(level=self.monitor.risk().level, kill_switch=self._kill_switch.on)
+        return msgspec.structs.replace(self.monitor.risk(), kill_switch=self._kill_switch.on)
 
     def turn_kill_switch(self, on: bool) -> None:
         """Write the page; every gateway sees it at its next look."""

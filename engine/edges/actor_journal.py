@@ -28,7 +28,7 @@ from engine.edges.journal import (
 from engine.edges.segment import SEGMENT_SPARE, SNAPSHOT_BYTES, Room, Segment, trim
 from engine.engine_config import EngineConfig
 
-WARM_BYTES = 512 * 1024
+WARM_BYTES = 128 * 1024
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -79,8 +79,10 @@ class ActorJournal:
         self._folder = folder
         self._settings = settings
         self._spare: Room | None = None
-        # Closed and not trimmed, and where its journal ends: room, should there be no other.
-        self._former: tuple[SegmentPath, int] | None = None
+        # Closed and not trimmed, and where their journals end: room, should there be no other.
+        self._former: list[tuple[SegmentPath, int]] = []
+        self._untidy = False
+        self._tidying: threading.Thread | None = None
         self._snapshot_bytes = SNAPSHOT_BYTES
         self._lock: FolderLock | None = None
         self._guard = threading.Lock()
@@ -98,7 +100,7 @@ class ActorJournal:
     def begin(self, start: SegmentStart, need: int = 0) -> None:
         """Go on in a fresh segment, with `need` bytes of room at least; raises JournalFull."""
         if self.segment is None and (known := segments(self._folder)):
-            self._former = known[-1], read_whole(known[-1], "journal")[1].end
+            self._former = [(known[-1], read_whole(known[-1], "journal")[1].end)]
         room = self._room(max(self._settings.segment_bytes, need + SEGMENT_SPARE))
         segment = Segment(room, self._folder, start, durable=self._settings.fsync != "os")
         self._snapshot_bytes = max(SNAPSHOT_BYTES, 2 * segment.snapshot_bytes)
@@ -110,10 +112,9 @@ class ActorJournal:
                 elif self.always:
                     former.sync()
                 former.close()
-                self._former = former.path, former.end
+                self._former.append((former.path, former.end))
         self.part = start.part + 1
-        kept = self._settings.segments_kept
-        prune(self._folder, kept, self._settings.journals_kept)
+        self._untidy = True
         if self._settings.fsync == "interval" and self._thread is None:
             self._thread = threading.Thread(target=self._sync_often, name="fsync", daemon=True)
             self._thread.start()
@@ -132,14 +133,20 @@ class ActorJournal:
             if error.errno not in NO_ROOM:
                 raise JournalError(f"{self._folder}: {error}") from error
             self.full = True
-            former = self._former
-            if former is None or former[0].file("inbox").stat().st_size < size:
+            former = self._former[-1][0] if self._former else None
+            if former is None or former.file("inbox").stat().st_size < size:
                 raise JournalFull(
                     f"{self._folder}: no room for a segment of {size} bytes: {error.strerror}. "
                     "Free some disk space and start again"
                 ) from error
-            self._former = None
-            return Room.recycled(former[0])
+            self._former.pop()
+            return Room.recycled(former)
+
+    def _tidy(self, former: list[tuple[SegmentPath, int]]) -> None:
+        """Deleting and cutting files takes the disk milliseconds: on a thread of its own."""
+        for path, end in former:
+            trim(path, end)
+        prune(self._folder, self._settings.segments_kept, self._settings.journals_kept)
 
     def _fresh_room(self, size: int) -> Room:
         """Files that the disk has given; raises OSError when it has none left."""
@@ -154,6 +161,11 @@ class ActorJournal:
             raise JournalError(f"{self._folder}: the disk does not take it: {self._sync_error}")
         if self._spare is not None:
             self._spare.warm(WARM_BYTES)
+            if self._untidy and (self._tidying is None or not self._tidying.is_alive()):
+                self._untidy = False
+                former, self._former = self._former, []
+                self._tidying = threading.Thread(target=self._tidy, args=(former,), daemon=True)
+                self._tidying.start()
             return
         try:
             self._spare = self._fresh_room(self._settings.segment_bytes)
@@ -161,11 +173,11 @@ class ActorJournal:
             if error.errno not in NO_ROOM:
                 raise JournalError(f"{self._folder}: {error}") from error
             self.full = True
+            if self._untidy:  # what is beyond the limit may be all the room that is wanted
+                self._untidy = False
+                self._tidy([])
             return
         self.full = False
-        if self._former is not None:
-            trim(*self._former)
-            self._former = None
 
     # --- what is kept ------------------------------------------------------------------------------
 
@@ -200,6 +212,8 @@ class ActorJournal:
         self._stopping.set()
         if self._thread is not None:
             self._thread.join()
+        if self._tidying is not None:
+            self._tidying.join()
         if self.segment is not None:
             if self._settings.fsync != "os":
                 self._sync_once()

@@ -34,6 +34,7 @@ WAIT_FIRST_S = 0.1
 WAIT_MAX_S = 30.0
 STEADY_S = 10.0
 CALLS_MAX = 1000
+EARLY_MAX = 100
 SETTLE_S = 0.5
 """From a first word on a new connection until its subscriptions are taken to be through,"""
 QUIET_S = 3.0  # or from the connection on, where an exchange confirms nothing.
@@ -72,6 +73,7 @@ class CcxtPrivate:
         self._caller: Caller | None = None
         self._connected = False
         self._calls: set[asyncio.Task[None]] = set()
+        self._early: list[tuple[int, bytes]] = []
 
     async def keep_open(self) -> None:
         """Load the listings, then stream until cancelled, with a new client after each failure."""
@@ -79,6 +81,9 @@ class CcxtPrivate:
         try:
             await self._load(caller)
             self._caller = caller
+            for call, early in self._early:
+                self._make(caller, call, early)
+            self._early.clear()
             if self._stream:
                 await self._keep_streaming(caller)
             self.opened()
@@ -126,18 +131,25 @@ class CcxtPrivate:
     def ask(self, effect: OrderRequest | VenueCall) -> bool:
         """Make a call whose answer goes into the inbox; False where it certainly did not leave.
 
-        A question that cannot be made is answered 'unsent' all the same: nothing else would tell.
+        Questions that come before the listings are loaded wait for them. One that cannot be made is
+        answered 'unsent' all the same: nothing else would tell.
         """
+        question = isinstance(effect, VenueCall)
+        if self._caller is None and question and len(self._early) < EARLY_MAX:
+            self._early.append((effect.call, effect.payload))
+            return True
         if self._caller is None or len(self._calls) >= CALLS_MAX:
-            if isinstance(effect, VenueCall):
+            if question:
                 unsent = Said(0, b"", (), "unsent")
                 asyncio.get_running_loop().call_soon(self._tell, effect.call, unsent)
             return False
-        made = self._answer(self._caller, effect.call, effect.payload)
-        task = asyncio.get_running_loop().create_task(made)
+        self._make(self._caller, effect.call, effect.payload)
+        return True
+
+    def _make(self, caller: Caller, call: int, payload: bytes) -> None:
+        task = asyncio.get_running_loop().create_task(self._answer(caller, call, payload))
         self._calls.add(task)
         task.add_done_callback(self._done)
-        return True
 
     def _done(self, task: "asyncio.Task[None]") -> None:
         """A call never raises: what did is a defect behind the inbox, and ends the actor."""

@@ -18,11 +18,6 @@ from engine.venues.native_calls import ENDPOINTS, PrivateEndpoint
 WIRE_STREAMS = {"binance": "/stream", "kraken": "/v2"}
 """Where below a simulated venue's wire its public streams are."""
 
-SANDBOXES = {
-    "binance": ("https://testnet.binance.vision", "wss://ws-api.testnet.binance.vision/ws-api/v3")
-}
-"""The exchanges' own testnets: of HTTP, and of the private stream."""
-
 
 def wire_urls(exchange: str, name: str, protocol: str) -> tuple[str, str]:
     """The addresses of a simulated venue's wire: of its websockets, and of its HTTP."""
@@ -38,17 +33,9 @@ def served(settings: VenueConfig, exchange: str) -> VenueConfig:
 
 
 def private_endpoint(config: Config, place: int, exchange: str) -> PrivateEndpoint:
-    """Where the account of the venue at a place is asked; on paper that is our own exchange.
-
-    Raises ConfigError for a sandbox that the exchange does not have.
-    """
+    """Where the account of the venue at a place is asked; on paper that is our own exchange."""
     venue = config.venues[place]
     endpoint = ENDPOINTS[venue.protocol]
-    if config.mode == "sandbox":
-        if venue.protocol not in SANDBOXES:
-            raise ConfigError(f"venues[{place}].protocol: {venue.protocol} has no spot testnet")
-        rest, stream = SANDBOXES[venue.protocol]
-        return endpoint._replace(rest=rest, stream=stream)
     if venue.kind == "simulated" or config.mode == "paper":
         stream, rest = wire_urls(exchange, venue.name, venue.protocol)
         return endpoint._replace(rest=rest, stream=stream + endpoint.path)

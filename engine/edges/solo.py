@@ -17,8 +17,9 @@ from pathlib import Path
 import msgspec
 import uvloop
 
+from engine.api_config import ApiConfig
 from engine.assembly import SOLO_ACTOR, build_all, solo_topology
-from engine.config import ApiConfig, Config, instruments_of
+from engine.config import Config, instruments_of
 from engine.edges.comparison import Comparison, compare_accounts
 from engine.edges.directory import Counter, Directory, KillSwitchPage, create_page
 from engine.edges.exchange_process import ExchangeProcess

@@ -312,12 +312,12 @@ class Account:
             messages += told
         through_ns = news.through_ns or (0 if pending is None else pending.from_ns)
         place, asked_ns = news.instrument, 0 if pending is None else pending.asked_ns
+        if not ends:
+            return messages  # of pages in no order, nothing is known before the last
         calls.cursors[place] = max(calls.cursors.get(place, 0), through_ns)
         if news.more is not None:
             wish = Wish(CallKind.FILLS, instrument=place, ready=news.more)
             return messages + (calls.ask(Lane.DATA, wish, desk.now_ns) or [])
-        if not ends:
-            return messages
         self._pursuit.told_fills(place, through_ns)
         return messages + self.got(CallKind.FILLS, place, asked_ns)
 

@@ -12,12 +12,11 @@ from engine.messages import Circuit
 from engine.orders.lanes import Lane
 
 OUTCOMES = 100
+OUTCOMES_MIN = 20
 BACKOFF_MAX = 10
 HEALTHY = 100
 HALF_HEALTHY = 50
 BPS = 10_000
-LOOK_NS = 50_000_000
-"""How often what an open breaker holds is looked at: a wait of its own would be told to nobody."""
 
 
 class Breaker(msgspec.Struct):
@@ -49,11 +48,11 @@ class Breaker(msgspec.Struct):
             self.circuit, self.probing = Circuit.HALF_OPEN, False
         return self.circuit is Circuit.HALF_OPEN and not self.probing and lane is not Lane.OPEN
 
-    def look_again_ns(self, now_ns: int) -> int:
-        """When to look again whether what waits may leave; at once where nothing is held."""
+    def not_before(self, now_ns: int) -> int:
+        """When to ask again whether what is held may leave; 0 where nothing is held."""
         if self.circuit is Circuit.CLOSED:
-            return now_ns
-        return max(self.away_until_ns, now_ns + LOOK_NS)
+            return 0
+        return max(self.away_until_ns, self.retry_at_ns, now_ns + self.timeout_ns)
 
     def left(self) -> None:
         """A call left; half open it is the probe."""
@@ -109,10 +108,9 @@ class Breaker(msgspec.Struct):
 
     @property
     def success_bps(self) -> int:
-        """How many of the last calls succeeded, in ten thousandths; all of none did."""
-        if not self.outcomes:
-            return BPS
-        return sum(self.outcomes) * BPS // len(self.outcomes)
+        """How many of the last calls succeeded, in ten thousandths; the first few alone say little."""
+        count = max(len(self.outcomes), OUTCOMES_MIN)
+        return (count - self.outcomes.count(False)) * BPS // count
 
     @property
     def health(self) -> int:

@@ -131,7 +131,7 @@ class Calls:
         due_ns = self.lanes.next_ns(now_ns)
         if due_ns >= NEVER:
             return []
-        due_ns = max(due_ns, now_ns + HASTE_NS, self.breaker.look_again_ns(now_ns))
+        due_ns = max(due_ns, now_ns + HASTE_NS, self.breaker.not_before(now_ns))
         if now_ns < self._timer_ns <= due_ns:
             return []
         self._timer_ns = due_ns
@@ -190,8 +190,9 @@ class Calls:
             raises, expires_ns = order.raises, order.intent.expires_ns
             self._sent(order, request, now_ns)
             messages = desk.move(wish.name, OrderState.SENT, received_ns)
-        elif kind is CallKind.CLOCK:
-            self.clock_asked_ns = now_ns
+        elif kind is CallKind.CLOCK and not call:
+            # Until it is answered the first one counts: nobody knows to which an answer belongs.
+            self.clock_asked_ns = self.clock_asked_ns or now_ns
         effect: AnyMessage
         stamp = (desk.sender, desk.stamp(), received_ns, desk.venue)
         place, name, payload = self._connection, wish.name, request.payload
@@ -222,6 +223,7 @@ class Calls:
     def give_up(self) -> None:
         """Nothing that was asked is awaited any more, and nothing that waits will leave."""
         self.pending.clear()
+        self.clock_asked_ns = 0
         self.lanes.drop(lambda wish: True)
 
     def answered(self, call: int) -> Pending | None:

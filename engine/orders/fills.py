@@ -13,7 +13,8 @@ from engine.venues.trading import FillSeen, OrderSeen, TransferSeen
 
 TRADES_MAX = 10_000
 TRANSFERS_MAX = 1_000
-NAMELESS_NS = 10_000_000_000
+NAMELESS_NS = 30_000_000_000
+NAMELESS_MAX_NS = 600_000_000_000
 
 
 class Nameless(msgspec.Struct):
@@ -106,10 +107,15 @@ class Fills:
         return self._name(venue_id, news.client_order_id or NAMELESS + venue_id, received_ns)
 
     def give_up(self, received_ns: int) -> Messages:
-        """Tell the fills whose order the venue does not name: they are nobody's, but money."""
+        """Tell the fills whose order the venue does not name: they are nobody's, but money.
+
+        Not while an order of ours is open whose number at the venue is not known: it may be that.
+        """
         messages: Messages = []
+        nameless = any(not order.venue_id for order in self._desk.open.values())
         for venue_id, waits in list(self.nameless.items()):
-            if self._desk.now_ns - waits.since_ns > NAMELESS_NS:
+            waited_ns = self._desk.now_ns - waits.since_ns
+            if waited_ns > (NAMELESS_MAX_NS if nameless else NAMELESS_NS):
                 messages += self._name(venue_id, NAMELESS + venue_id, received_ns)
         return messages
 

@@ -38,6 +38,7 @@ from engine.venues.trading import Trading, Unsupported
 MS = 1_000_000
 SECOND_NS = 1_000 * MS
 CLOCK_EVERY_NS = 10 * SECOND_NS
+OPENED_EVERY_NS = 5 * SECOND_NS
 DEAD_MAN_SHARE = 3
 
 
@@ -195,6 +196,7 @@ class Gateway:
         """The private connection, or the shared one, is open."""
         self.desk.now_ns = now_ns
         lost, self._line = self._lost(now_ns), True
+        self._due_ns["opened"] = now_ns + OPENED_EVERY_NS
         return lost + self._opened(now_ns)
 
     def disconnected(self, now_ns: int) -> Messages:
@@ -228,7 +230,7 @@ class Gateway:
         messages: Messages = []
         for request in requests:
             wish = Wish(request.kind, instrument=request.instrument, ready=request)
-            messages += self.calls.ask(Lane.DATA, wish, now_ns) or []
+            messages += self.calls.ask(Lane.REDUCE, wish, now_ns) or []
         return messages
 
     # --- kill, and an operator's words --------------------------------------------------------------
@@ -315,6 +317,9 @@ class Gateway:
         streams = self._line or not trading.private_stream
         if streams and self._due("alive", SECOND_NS, now_ns):
             messages += self._send_all(trading.keep_alive(venue_ns), now_ns)
+        unheard = self._line and not self.account.online
+        if unheard and self._due("opened", OPENED_EVERY_NS, now_ns):
+            messages += self._opened(now_ns)
         clock_ns = CLOCK_EVERY_NS if calls.clock.samples else self._timeout_ns
         if calls.tells_clock and self._due("clock", clock_ns, now_ns):
             messages += self.pursuit.ask(CallKind.CLOCK, now_ns)

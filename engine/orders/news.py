@@ -176,7 +176,9 @@ class News:
     # --- the venue itself -----------------------------------------------------------------------------
 
     def _clock(self, news: ClockSeen, pending: Pending | None, ends: bool) -> Messages:
-        asked_ns = self._calls.clock_asked_ns if pending is None else pending.asked_ns
+        asked_ns = 0 if pending is None else pending.asked_ns
+        if pending is None:
+            asked_ns, self._calls.clock_asked_ns = self._calls.clock_asked_ns, 0
         if asked_ns:
             self._calls.clock.measured(asked_ns, self._desk.now_ns, news.venue_ns)
         return self._account.clock_known()

@@ -1,10 +1,13 @@
 """All emulated orders: the open ones, those that ended lately, and whose each child is."""
 
+from typing import NamedTuple
+
 import msgspec
 
 from engine.instruments import Instrument
 from engine.messages import Fill, OrderEvent, OrderRefused
 from engine.parents.state import Child, Parent
+from engine.parents.triggers import FAR, Band, band, watched
 
 ENDED_KEPT = 1000  # a fill may come after its parent's end, by seconds
 TRADES_MAX = 20_000
@@ -19,6 +22,25 @@ class RegistryState(msgspec.Struct):
     trades: dict[str, None]
 
 
+class Calm(NamedTuple):
+    """Between which prices nothing is to be done for any parent of an instrument, by the price.
+
+    `hungry` says that some parent waits for the next price, whatever it is.
+    """
+
+    hungry: bool
+    bands: tuple[Band, ...]
+
+    def covers(self, prices: tuple[int, int, int, int]) -> bool:
+        """Whether these prices (0: not told) change nothing."""
+        if self.hungry:
+            return False
+        for price, (low, high) in zip(prices, self.bands, strict=True):
+            if price and not low < price < high:
+                return False
+        return True
+
+
 class Registry:
     """Emulated orders by their ids, their instruments, their numbers and their children's ids."""
 
@@ -30,6 +52,7 @@ class Registry:
         self._watching: dict[int, dict[str, Parent]] = {}
         self._owners: dict[str, Parent] = {}
         self._by_number: dict[int, Parent] = {}
+        self._calm: dict[int, Calm] = {}  # those that hold; found again when a parent changes
 
     def knows(self, name: str) -> bool:
         """Whether an emulated order came before, as far back as is remembered."""
@@ -47,6 +70,7 @@ class Registry:
         self._index(parent)
 
     def _index(self, parent: Parent) -> None:
+        self.changed(parent)
         self._watching.setdefault(parent.intent.instrument, {})[parent.intent.parent] = parent
         self._by_number[parent.number] = parent
         for child in parent.children:
@@ -56,6 +80,24 @@ class Registry:
         """The open parents of an instrument."""
         found = self._watching.get(instrument)
         return tuple(found.values()) if found else ()
+
+    def changed(self, parent: Parent) -> None:
+        """A parent is not what it was: what it waits for may be another price."""
+        self._calm.pop(parent.intent.instrument, None)
+
+    def calm(self, instrument: int) -> Calm:
+        """Between which prices of an instrument nothing is to be done."""
+        found = self._calm.get(instrument)
+        if found is None:
+            lows, highs, hungry = [-FAR] * 4, [FAR] * 4, False
+            for parent in self.watching(instrument):
+                low, high = band(parent)
+                place = watched(parent)
+                lows[place], highs[place] = max(lows[place], low), min(highs[place], high)
+                hungry = hungry or parent.wants_price
+            bands = tuple(zip(lows, highs, strict=True))
+            found = self._calm[instrument] = Calm(hungry, bands)
+        return found
 
     def numbered(self, number: int) -> Parent | None:
         """The open parent of a number."""
@@ -85,6 +127,7 @@ class Registry:
     def end(self, parent: Parent) -> None:
         """A parent has ended; it is kept a while for fills that come late."""
         name = parent.intent.parent
+        self.changed(parent)
         self.open.pop(name, None)
         self._by_number.pop(parent.number, None)
         watching = self._watching.get(parent.intent.instrument, {})
@@ -99,6 +142,7 @@ class Registry:
 
     def regrid(self, instrument: Instrument) -> None:
         """All parents of an instrument go over to its new grid."""
+        self._calm.pop(instrument.id, None)
         for parents in (self.open, self.ended):
             for parent in parents.values():
                 if parent.intent.instrument == instrument.id:
@@ -112,7 +156,7 @@ class Registry:
         """Become what `snapshot` gave."""
         self.numbers, self._trades = state.numbers, state.trades
         self.open, self.ended = state.open, state.ended
-        self._watching, self._owners, self._by_number = {}, {}, {}
+        self._watching, self._owners, self._by_number, self._calm = {}, {}, {}, {}
         for parent in self.open.values():
             self._index(parent)
         for parent in self.ended.values():

@@ -8,6 +8,9 @@ from engine.messages import BUY, BookTop, ParentKind, Trade, TriggerSource
 from engine.parents.state import Parent
 
 BPS = 10_000
+FAR = 1 << 62
+BID, ASK, MIDDLE, LAST = range(4)  # the prices there are to watch
+Band = tuple[int, int]  # both ends excluded
 
 
 def guard_side(parent: Parent) -> int:
@@ -16,20 +19,41 @@ def guard_side(parent: Parent) -> int:
     return -side if parent.intent.kind is ParentKind.BRACKET else side
 
 
-def price_of_top(parent: Parent, top: BookTop) -> int:
-    """The watched price in half ticks; 0 where this top does not tell it."""
+def prices_of_top(top: BookTop) -> tuple[int, int, int, int]:
+    """The prices to watch in half ticks, by what they are; 0 where this top does not tell one."""
+    bid, ask = top.bid_ticks, top.ask_ticks
+    return 2 * bid, 2 * ask, bid + ask if bid > 0 and ask > 0 else 0, 0
+
+
+def prices_of_trade(trade: Trade) -> tuple[int, int, int, int]:
+    """The same of a trade, which tells the last one only."""
+    return 0, 0, 0, 2 * trade.ticks
+
+
+def watched(parent: Parent) -> int:
+    """Which of the prices a parent watches."""
     source = parent.intent.source
     if source is TriggerSource.MID:
-        both = top.bid_ticks > 0 and top.ask_ticks > 0
-        return top.bid_ticks + top.ask_ticks if both else 0
-    if source is TriggerSource.BID_ASK:
-        return 2 * (top.ask_ticks if guard_side(parent) == BUY else top.bid_ticks)
-    return 0
+        return MIDDLE
+    if source is TriggerSource.LAST:
+        return LAST
+    return ASK if guard_side(parent) == BUY else BID
 
 
-def price_of_trade(parent: Parent, trade: Trade) -> int:
-    """The same of a trade."""
-    return 2 * trade.ticks if parent.intent.source is TriggerSource.LAST else 0
+def band(parent: Parent) -> Band:
+    """Between which prices, in half ticks, there is nothing to do for a parent."""
+    intent = parent.intent
+    if parent.triggered or intent.kind is ParentKind.GTD:
+        return -FAR, FAR
+    if intent.kind is ParentKind.BRACKET and parent.net <= 0:
+        return -FAR, FAR
+    side, stop = guard_side(parent), stop_price(parent)
+    if intent.kind is ParentKind.TRAILING_STOP:
+        if not parent.best:
+            return FAR, -FAR
+        return (parent.best - 1, stop) if side == BUY else (stop, parent.best + 1)
+    way = -side if intent.kind is ParentKind.TAKE_PROFIT else side
+    return (-FAR, stop) if way == BUY else (stop, FAR)
 
 
 def stop_price(parent: Parent) -> int:

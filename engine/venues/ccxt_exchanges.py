@@ -148,6 +148,14 @@ DEAD_MAN = frozenset(
 )
 """Whose client can have the exchange cancel all unless it is asked again in time."""
 
+BY_NAME = BINANCES | frozenset("okx myokx okxus".split())
+"""Whose `fetch_order` finds an order by its client order id."""
+NAMED_LISTS = frozenset({"kraken"})
+"""Whose lists of orders can be asked for one client order id, and whose cancel goes by it."""
+PAGES = dict.fromkeys(BINANCES, 500) | {"kraken": 50}
+WHOLE_LISTS = BINANCES | {"kraken"}
+"""Who tell every open order at once."""
+
 DEFAULT_IDS = IdRules(_HEX, 18, "not looked up: what every venue below takes")
 
 _BINANCE = IdRules(

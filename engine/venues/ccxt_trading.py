@@ -24,7 +24,11 @@ from engine.venues.ccxt_calls import (
 )
 from engine.venues.ccxt_exchanges import (
     BINANCES,
+    BY_NAME,
     DEAD_MAN,
+    NAMED_LISTS,
+    PAGES,
+    WHOLE_LISTS,
     budgets_of,
     exchange_of,
     ids_of,
@@ -62,18 +66,10 @@ KRAKEN_SLACK_MS = 1000
 PAGE = 20
 """A list of so many may be one page of a longer one, where the exchange's page is not known."""
 
-BY_NAME = BINANCES | frozenset("okx myokx okxus".split())
-"""Whose `fetch_order` finds an order by its client order id."""
-NAMED_LISTS = frozenset({"kraken"})
-"""Whose lists of orders can be asked for one client order id, and whose cancel goes by it."""
-PAGES = dict.fromkeys(BINANCES, 500) | {"kraken": 50}
-WHOLE_LISTS = BINANCES | {"kraken"}
-"""Who tell every open order at once."""
 USAGE = {"x-mbx-used-weight-1m": "weight", "x-mbx-order-count-10s": "orders-10s"}
 
 _TIMES = {TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK"}
 _WORK = msgspec.msgpack.Decoder(Work).decode
-_encode = msgspec.msgpack.encode
 _RESULTS = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
 _TIME = msgspec.json.Decoder(int).decode
 
@@ -129,7 +125,7 @@ class CcxtTrading:
     # --- wishes ----------------------------------------------------------------------------------
 
     def opened(self, venue_ns: int) -> Sequence[Request]:
-        """Nothing to ask: the edge's client subscribes by itself, and says when it is ready."""
+        """The edge's client subscribes by itself, and says when it is ready."""
         return ()
 
     def closed(self) -> None:
@@ -304,7 +300,9 @@ class CcxtTrading:
     ) -> Request:
         work = Work(calls, venue_ns // MS, since_ms)
         weights = weights_of(self.exchange, kind, len(calls))
-        return Request(kind, _encode(work), True, weights, client_order_id, instrument)
+        return Request(
+            kind, msgspec.msgpack.encode(work), True, weights, client_order_id, instrument
+        )
 
     # --- news ------------------------------------------------------------------------------------
 
@@ -318,15 +316,12 @@ class CcxtTrading:
         if answer.failure:
             return news + failed(self.exchange, request, answer)
         try:
-            results = _RESULTS(answer.payload)
-            return news + self._read(request, results)
-        except Malformed:
-            raise
+            return news + self._read(request, _RESULTS(answer.payload))
         except UNREADABLE as error:
             raise Malformed(f"{request.kind.name}: {error}") from error
 
     def _read(self, request: Request, results: tuple[msgspec.Raw, ...]) -> list[PrivateNews]:
-        account, number = self._account, request.instrument
+        account = self._account
         if not results:
             raise Malformed(f"{request.kind.name}: no result")
         match request.kind:
@@ -341,7 +336,7 @@ class CcxtTrading:
                 whole = self.exchange in WHOLE_LISTS or len(orders) < PAGE
                 return [OpenOrdersSeen(orders, whole, 0)]
             case CallKind.FILLS:
-                return [self._filled(request, number, results[0])]
+                return [self._filled(request, results[0])]
             case CallKind.BALANCES:
                 return [account.balances(results[0])]
             case CallKind.TRANSFERS:
@@ -361,9 +356,9 @@ class CcxtTrading:
         ref = OrderRef(request.client_order_id, order.venue_order_id, request.instrument)
         return [AskMore(self.cancel(ref, _WORK(request.payload).venue_ms * MS))]
 
-    def _filled(self, request: Request, number: int, result: msgspec.Raw) -> FillsSeen:
+    def _filled(self, request: Request, result: msgspec.Raw) -> FillsSeen:
         """The trades of a page, and how to ask for those that were not on it."""
-        work = _WORK(request.payload)
+        work, number = _WORK(request.payload), request.instrument
         fills, count = self._account.fills(result)
         page, venue_ns = PAGES.get(self.exchange, PAGE), work.venue_ms * MS
         if count < page:

@@ -248,7 +248,7 @@ class RiskTwin:
                 return "STALE_MARK", 1, 0
             value = self.worth(notional, market.quote)
             if value > own_max:
-                return "ORDER_NOTIONAL", own_max, value
+                return "BOT_NOTIONAL", own_max, value
         return None
 
     def _by_price(self, leg: Leg, market: Market, now_ns: int) -> tuple[str, int, int] | None:
@@ -289,7 +289,7 @@ class RiskTwin:
             if self.share_max < 0 or not asset.mark:
                 return "STALE_MARK", 1, 0
             if self.worth(size, market.base) > self.share_max:
-                return "POSITION", self.share_max, self.worth(size, market.base)
+                return "EQUITY_SHARE", self.share_max, self.worth(size, market.base)
         return None
 
     def _with(self, leg: Leg) -> "RiskTwin":

@@ -11,6 +11,8 @@ PEERS := nautilus_trader==1.221.0 ccxt==4.5.90 cryptofeed==2.4.1 lightmatchingen
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$p && break; done)
+PYTEST := $(BIN)/python -m pytest -q
+NONE_CHOSEN := [ $$? -eq 5 ]
 # Two makes at once in one clone take turns to set it up; without flock, only one may run.
 TURNS := $(if $(shell command -v flock),flock Makefile)
 
@@ -24,8 +26,9 @@ help: ## what can be made
 demo: build ## set up, then run the main job; FOR=30s ends by itself
 	@$(BIN)/orchestrator run configs/demo.toml $(if $(FOR),--for $(FOR))
 
-test: build ## set up, then the short form of every test; ARGS="-k book" narrows it
-	@$(BIN)/python -m pytest -q $(ARGS)
+test: build ## set up, then the short form of every test, two at a time; ARGS="-k book" narrows it
+	@$(PYTEST) -n 2 --dist worksteal -m "not nightly and not alone" $(ARGS) || $(NONE_CHOSEN)
+	@$(PYTEST) -m "alone and not nightly" $(ARGS) || $(NONE_CHOSEN)
 
 nightly: build ## the full form of every test, with the numbers of the issues
 	@ORCHESTRATOR_NIGHTLY=1 $(BIN)/python -m pytest -m "nightly or not nightly" $(ARGS)

@@ -39,8 +39,14 @@ def run_cluster(config: Config, text: str, seconds: float | None, resume: bool =
 
 
 def _what_is_real(config: Config) -> str:
-    simulated = all(venue.kind == "simulated" for venue in config.venues)
-    return "everything is simulated" if simulated else "real venues are only watched"
+    if config.mode == "simulated":
+        simulated = all(venue.kind == "simulated" for venue in config.venues)
+        return "everything is simulated" if simulated else "real venues are only watched"
+    return {
+        "paper": "real markets, orders on paper",
+        "sandbox": "orders go to the exchanges' testnets",
+        "live": "REAL ORDERS WITH REAL MONEY",
+    }[config.mode]
 
 
 def _trade(launch: Launch, view: LiveView, began: float, seconds: float | None) -> int:

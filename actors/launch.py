@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from engine.assembly import VIEW_ACTOR, topology_of
-from engine.config import Config
+from engine.config import Config, on_own_exchange
 from engine.edges.directory import (
     ActorState,
     Counter,
@@ -94,7 +94,7 @@ class Launch:
     def start(self) -> None:
         """Ray, the exchange, the supervisor; returns when the supervisor is at work."""
         self.directory.beat(0, os.getpid())
-        if any(venue.kind == "simulated" for venue in self.config.venues):
+        if any(on_own_exchange(self.config, venue) for venue in self.config.venues):
             self.exchange = ExchangeProcess(self.folder / "config.toml")
         os.environ.update(RAY_ENVIRONMENT)
         import ray  # only now: the environment must stand before it is imported

@@ -139,11 +139,25 @@ def surroundings(config: Config, topology: Topology, instruments: Instruments) -
     """What the guard is told of the engine around it."""
     bots = dict(zip(topology.of_kind("bot"), (bot.name for bot in config.bots), strict=True))
     currency = currency_of(config.ledger, instruments)
-    return Surroundings(config.name, bots, None, currency, config.ledger.pegs)
+    places = range(len(config.venues))
+    traded = tuple(n for n in places if make_trading(config, n, instruments) is not None)
+    return Surroundings(config.name, bots, traded, currency, config.ledger.pegs)
 
 
 def make_venue(config: Config, place: int, instruments: Instruments, number: int) -> Venue:
     """The component of the venue at a place of the configuration, as sender `number`."""
+    trading = make_trading(config, place, instruments)
+    return _venue(config, place, instruments, number, trading)
+
+
+def make_watcher(config: Config, place: int, instruments: Instruments) -> Venue:
+    """The same, of which only books and trades are wanted: nobody trades through it."""
+    return _venue(config, place, instruments, 1, None)
+
+
+def _venue(
+    config: Config, place: int, instruments: Instruments, number: int, trading: Trading | None
+) -> Venue:
     venue = config.venues[place]
     protocol = HANDLERS[venue.protocol]
 
@@ -153,7 +167,6 @@ def make_venue(config: Config, place: int, instruments: Instruments, number: int
 
     sharers = sum(other.protocol == venue.protocol for other in config.venues)
     prefix = deployment_prefix(config.name)
-    trading = make_trading(config, place, instruments)
     return Venue(number, place, venue, instruments, make_handler, trading, prefix, sharers)
 
 
@@ -173,6 +186,10 @@ def make_trading(config: Config, place: int, instruments: Instruments) -> Tradin
             return BinanceTrading(part, natives, decimals, limited)
         case "native", "kraken" if traded:
             return KrakenTrading(part, natives, decimals, venue.trading.tier, limited)
+        case "native", _ if traded and config.mode == "paper":
+            # Whatever brings the market data, our own exchange speaks Binance's protocol too.
+            names = {i.id: i.base + i.quote for i in part}
+            return BinanceTrading(part, names, decimals, config.exchange.limits)
         case "ccxt", _ if traded:
             return _through_ccxt(config, place, part, decimals, limited)
     return None

@@ -282,8 +282,9 @@ def _check_mode(config: Config, fail: Callable[[str, str], None]) -> None:
         if config.mode != "simulated" and venue.kind == "simulated":
             why = f"mode {config.mode!r} trades on no simulated venue; kind 'watch' follows a real one"
             fail(f"venues[{place}].kind", why)
-        if config.mode in ("sandbox", "live") and venue.kind == "replay":
-            fail(f"venues[{place}].kind", f"mode {config.mode!r} does not trade on a recording")
+        if config.mode != "simulated" and venue.kind == "replay":
+            why = f"mode {config.mode!r} does not trade on a recording: `backtest` does"
+            fail(f"venues[{place}].kind", f"{why}, and `exchange` serves one")
         traded = venue.trading.gateway != "none"
         if config.mode == "sandbox" and traded and venue.trading.gateway != "ccxt":
             why = "a sandbox is reached through ccxt (gateway = 'ccxt'), or only watched ('none')"
@@ -350,6 +351,12 @@ def _check_accounts(
                 fail(f"{at}.balances.{venue}", "no venue has this name")
         if account.tier and all(step.volume > 0 for step in account.tier):
             fail(f"{at}.tier", "one step must be from volume 0 on")
+
+
+def on_own_exchange(config: Config, venue: VenueConfig) -> bool:
+    """Whether orders to a venue go to our own exchange: a simulated one, or a real one on paper."""
+    paper = config.mode == "paper" and venue.kind == "watch"
+    return venue.kind == "simulated" or (paper and venue.trading.gateway != "none")
 
 
 def decimals_of(config: Config, asset: str) -> int:

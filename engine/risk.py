@@ -307,13 +307,12 @@ class RiskGuard(RiskAccount):
         self.kernel.reconciled(message.venue, message.clean)
         self.kill.expect(message.venue)
         if message.clean:
-            self.levels.drift(message.venue, False)
             self.settled(message.venue)
         return self._settle(now_ns, message.received_ns)
 
     def _on_difference(self, message: Difference, now_ns: int) -> Outputs:
-        if message.kind in DRIFTS and not message.repaired:
-            self.levels.drift(message.venue, True)
+        if message.kind in DRIFTS:
+            self.levels.drift(f"{message.venue}/{message.subject}", not message.repaired)
         return self._settle(now_ns, message.received_ns)
 
     def _on_set_limit(self, message: SetLimit, now_ns: int) -> Outputs:

@@ -21,7 +21,7 @@ from engine.messages import (
 from engine.orders.lifecycle import FINAL
 from engine.risk_config import RiskConfig
 from engine.risk_exits import Kill, KillState
-from engine.risk_groups import Groups, GroupsState
+from engine.risk_groups import Groups, GroupsState, shed
 from engine.risk_levels import Levels, LevelsState
 from engine.risk_limits import Limits, Surroundings
 
@@ -189,8 +189,7 @@ class RiskAccount(Component):
         if key in trades:
             return NOTHING
         trades[key] = None
-        if len(trades) > TRADES_MAX:
-            del trades[next(iter(trades))]
+        shed(trades, TRADES_MAX)
         fee_asset = self.limits.number.get(fill.fee_asset, -1)
         number, side, lots = fill.instrument, fill.side, fill.lots
         self.kernel.trade(number, side, fill.ticks, lots, fee_asset, fill.fee)

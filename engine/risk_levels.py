@@ -35,7 +35,7 @@ class LevelsState(msgspec.Struct):
     lost_since_ns: int = 0
     failed: dict[int, int] = {}
     offsets_ns: dict[int, int] = {}
-    adrift: dict[int, int] = {}
+    adrift: list[str] = []
     intents: int = 0
     late: dict[int, int] = {}
     lateness: Risk = Risk.NORMAL
@@ -68,7 +68,12 @@ class Levels:
             self.state.asked[reason] = level
 
     def order(self, level: Risk) -> None:
-        """An operator's word; lower than what other causes ask for it does not go."""
+        """An operator's word; lower than what other causes ask for it does not go.
+
+        Differences that stand are taken note of by it: each raises again only when it changes.
+        """
+        self.state.adrift.clear()
+        self.ask(Reason.POSITION_DRIFT, Risk.NORMAL)
         self.ask(Reason.OPERATOR, level)
         state = self.state
         state.reason, state.level = self._worst()
@@ -126,13 +131,13 @@ class Levels:
         self.ask(Reason.ERROR_RATE, _step(self.config.calls_failed, failed))
         self._latency()
 
-    def drift(self, venue: int, differs: bool) -> None:
-        """A venue's books and ours differ and were not repaired, or agree again."""
+    def drift(self, subject: str, differs: bool) -> None:
+        """A venue's word on a balance or position differs from ours, or agrees again."""
         adrift = self.state.adrift
-        if differs:
-            adrift[venue] = 1
-        else:
-            adrift.pop(venue, None)
+        if differs and subject not in adrift:
+            adrift.append(subject)
+        elif not differs and subject in adrift:
+            adrift.remove(subject)
         self.ask(Reason.POSITION_DRIFT, NAMED[self.config.drift] if adrift else Risk.NORMAL)
 
     def intent(self, age_ns: int) -> None:

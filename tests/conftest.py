@@ -26,6 +26,20 @@ for _name, _value in RAY_ENVIRONMENT.items():  # Ray reads them when it is first
 settings.register_profile("shared machine", deadline=None, print_blob=True)
 settings.load_profile("shared machine")
 
+ALONE = frozenset(
+    "bell bus cli cluster cluster_storm exchange_actor exchange_soak feed_faults full_disk kill loop page "
+    "record resume soak store_trading trade_queue".split()
+)
+"""Test files of processes, of shared memory and of what must come in time: nothing runs beside them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs alone by its file."""
+    for item in items:
+        if item.path.stem.removeprefix("test_") in ALONE:
+            item.add_marker("alone")
+
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -11,13 +11,11 @@ from hypothesis import strategies as st
 from engine.instruments import Instrument
 from engine.messages import BUY, SELL, Answer, CallKind, OrderState, Reason, TimeInForce
 from engine.venues import kraken_words
-from engine.venues.handler import Malformed
 from engine.venues.kraken_trading import KrakenTrading
 from engine.venues.native_calls import NativeFrame, call_of, decode
 from engine.venues.trading import (
     AskMore,
     BalancesSeen,
-    BannedSeen,
     CallFailed,
     ClockSeen,
     Effect,
@@ -31,7 +29,6 @@ from engine.venues.trading import (
     Request,
     TransferSeen,
     Unsupported,
-    UsageSeen,
 )
 from tests.native_desk import intent
 
@@ -321,77 +318,3 @@ def test_transfers_are_the_ledgers_rows() -> None:
     assert isinstance(more, AskMore)
     assert asked(more.request)[1]["ofs"] == "50"
     assert asked(more.request)[1]["type"] == "withdrawal"
-
-
-# --- errors -------------------------------------------------------------------------------------------
-
-NOT_DONE = (Effect.NONE, Reason.VENUE_REJECTED, False)
-LIMITED = (Effect.NONE, Reason.RATE_LIMITED, False)
-IN_DOUBT = (Effect.POSSIBLE, Reason.NOT_CONNECTED, True)
-ERRORS = [
-    ("EAPI:Rate limit exceeded", LIMITED),
-    ("EAPI:Invalid key", NOT_DONE),
-    ("EAPI:Invalid signature", NOT_DONE),
-    ("EAPI:Invalid nonce", NOT_DONE),
-    ("EGeneral:Permission denied", NOT_DONE),
-    ("EGeneral:Invalid arguments:volume", NOT_DONE),
-    ("EGeneral:Invalid arguments:cl_ord_id", (Effect.POSSIBLE, Reason.DUPLICATE, False)),
-    ("EGeneral:Internal error", IN_DOUBT),
-    ("EGeneral:Temporary lockout", LIMITED),
-    ("EOrder:Rate limit exceeded", LIMITED),
-    ("EOrder:Insufficient funds", (Effect.NONE, Reason.BALANCE, False)),
-    ("EOrder:Orders limit exceeded", (Effect.NONE, Reason.ORDERS_OPEN, False)),
-    ("EOrder:Order minimum not met", NOT_DONE),
-    ("EOrder:Post only order", NOT_DONE),
-    ("EOrder:Unknown order", NOT_DONE),
-    ("EQuery:Unknown asset pair", NOT_DONE),
-    ("EService:Deadline elapsed", (Effect.NONE, Reason.EXPIRED, False)),
-    ("EService:Market in cancel_only mode", NOT_DONE),
-    ("EService:Market in post_only mode", NOT_DONE),
-    ("EService:Unavailable", IN_DOUBT),
-    ("EService:Busy", IN_DOUBT),
-    ("EService:Timeout", IN_DOUBT),
-    ("ETrade:User Locked", NOT_DONE),
-]
-
-
-@pytest.mark.parametrize(("text", "means"), ERRORS)
-def test_documented_errors(text: str, means: tuple[Effect, Reason, bool]) -> None:
-    """Whether the order may be there all the same, and why it is not."""
-    trading = make()
-    number = frame_of(trading.create(intent("ours", 100, 5), NOW, NOW))["req_id"]
-    frame = {"method": "add_order", "req_id": number, "success": False, "error": text}
-    news = trading.heard(json.dumps(frame).encode())
-    failed = news[-1]
-    assert isinstance(failed, CallFailed)
-    assert (failed.effect, failed.reason, failed.venue_down) == means
-    assert (failed.text, failed.client_order_id) == (text, "ours")
-
-
-def test_limits_are_learnt_from_refusals() -> None:
-    """A counter that is full, and a lockout of the whole host."""
-    request = make().balances(NOW)
-    news = answer(request, {"error": ["EAPI:Rate limit exceeded"]})
-    assert news[0] == UsageSeen("calls", 15)
-    news = answer(request, {"error": ["EGeneral:Temporary lockout"]})
-    assert news[0] == BannedSeen(900 * SECOND, True)
-    assert isinstance(answer(request, b"slow down", 429)[0], BannedSeen)
-
-
-@pytest.mark.parametrize(
-    ("status", "effect"), [(520, Effect.POSSIBLE), (502, Effect.POSSIBLE), (403, Effect.NONE)]
-)
-def test_a_status_of_another_server(status: int, effect: Effect) -> None:
-    """What stands in front of Kraken answers, or nobody does."""
-    (failed,) = answer(make().cancel(OrderRef("x", "", 0), NOW), b"<html>", status)
-    assert isinstance(failed, CallFailed)
-    assert (failed.effect, failed.venue_down) == (effect, True)
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"error":[],"result":{"open":[]}}', b"\xff", b"{}"])
-def test_an_answer_that_is_none_of_kraken(body: bytes) -> None:
-    """It names the call; so does a frame that cannot be read."""
-    with pytest.raises(Malformed, match="OPEN_ORDERS"):
-        answer(make().open_orders(NOW)[0], body)
-    with pytest.raises(Malformed):
-        make().heard(b'{"channel":"executions","sequence":1,"data":[{}]}')

@@ -15,7 +15,15 @@ from engine.edges.exchange_process import ExchangeProcess
 from engine.edges.journal import HEADER, JournalLocked, read_inbox, read_journal, segments
 from engine.edges.runs import NoRunError, OpenedRun, alive, resumes
 from engine.edges.solo import SoloRun
-from engine.messages import Fill, OrderIntent, OrderRequest, OrderState, Started, decode
+from engine.messages import (
+    Fill,
+    GroupIntent,
+    OrderIntent,
+    OrderRequest,
+    OrderState,
+    Started,
+    decode,
+)
 from engine.orders.lifecycle import FINAL
 from ext.fold import Fold
 
@@ -139,6 +147,8 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path, exchange: ExchangePr
             message = decode(record.data)
             if isinstance(message, OrderIntent):
                 names.append(message.client_order_id)
+            elif isinstance(message, GroupIntent):
+                names += [leg.client_order_id for leg in message.legs]
             elif isinstance(message, OrderRequest) and message.raises_exposure:
                 sent.append(message.client_order_id)
             elif isinstance(message, Fill):

@@ -117,8 +117,8 @@ def test_intents_that_come_late() -> None:
     assert levels(tick(made, 3 * SECOND + CALM)) == [(Risk.NORMAL, Reason.NONE)]
 
 
-def test_drift_restricts_until_the_venue_is_clean() -> None:
-    """A balance that differs and is not repaired; the venue's next clean comparison ends it."""
+def test_drift_restricts_until_the_venue_agrees_again() -> None:
+    """A balance that differs and is not repaired; a clean comparison of orders does not end it."""
     made = guard()
     drift = Difference(5, 1, 0, 1, DifferenceKind.BALANCE_DRIFT, "BTC", 1, 2, False)
     repaired = msgspec.structs.replace(drift, repaired=True)
@@ -126,10 +126,23 @@ def test_drift_restricts_until_the_venue_is_clean() -> None:
     for harmless in (repaired, ghost):
         assert levels(made.on_message(harmless, SECOND)) == []
     assert levels(made.on_message(drift, SECOND)) == [(Risk.RESTRICTED, Reason.POSITION_DRIFT)]
-    made.on_message(Reconciled(1, 1, 0, 0, True, 0), SECOND)
+    for other in ({"venue": 0}, {"subject": "USDT"}):
+        made.on_message(msgspec.structs.replace(repaired, **other), SECOND)
+    made.on_message(Reconciled(1, 1, 0, 1, True, 0), SECOND)
     assert levels(tick(made, 2 * CALM)) == []
-    made.on_message(Reconciled(2, 1, 0, 1, True, 0), 2 * CALM)
+    made.on_message(repaired, 2 * CALM)
     assert levels(tick(made, 3 * CALM)) == [(Risk.NORMAL, Reason.NONE)]
+
+
+def test_an_operator_takes_note_of_a_drift() -> None:
+    """What stands is known then; another amount is another drift."""
+    made = guard()
+    drift = Difference(5, 1, 0, 1, DifferenceKind.BALANCE_DRIFT, "BTC", 1, 2, False)
+    made.on_message(drift, SECOND)
+    outputs = made.on_message(SetRiskLevel(0, 1, 0, Risk.NORMAL, "me"), SECOND)
+    assert levels(outputs) == [(Risk.NORMAL, Reason.NONE)]
+    again = msgspec.structs.replace(drift, theirs=3)
+    assert levels(made.on_message(again, SECOND)) == [(Risk.RESTRICTED, Reason.POSITION_DRIFT)]
 
 
 # --- how it comes down --------------------------------------------------------------------------------

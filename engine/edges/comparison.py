@@ -8,13 +8,13 @@ import msgspec
 import orjson
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from engine.config import Config, instruments_of, units_of
+from engine.config import Config, instruments_of, on_own_exchange, units_of
 from engine.ledger import Ledger
 from engine.routes import Topology
 from engine.runtime import HostState
 
-AUDIT_TIMEOUT_S = 5.0
-AUDIT_TRIES = 5
+AUDIT_TIMEOUT_S = 2.0
+AUDIT_TRIES = 15
 
 
 class Account(NamedTuple):
@@ -125,7 +125,7 @@ def compare_accounts(config: Config, exchange: str, ledger: Ledger) -> Compariso
     problems: list[str] = []
     orders = duplicates = unresolved = fills = 0
     for venue in config.venues:
-        if venue.kind != "simulated":
+        if not on_own_exchange(config, venue):
             continue
         audit = asyncio.run(_audit(f"{exchange}/{venue.name}"))
         orders += len(audit["orders"])

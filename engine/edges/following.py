@@ -7,7 +7,7 @@ part of the engine. No key is loaded here, and nothing private is asked.
 import asyncio
 from collections.abc import Callable
 
-from engine.assembly import make_venue
+from engine.assembly import make_watcher
 from engine.backtest.followed import FollowedExchange, followed_books
 from engine.config import Config, instruments_of
 from engine.edges.public_feeds import watch
@@ -33,7 +33,7 @@ class Following:
         self._waiting: asyncio.TimerHandle | None = None
         instruments = instruments_of(config)
         here = instruments.of_venue(place)
-        self._venue = make_venue(config, place, instruments, 1)
+        self._venue = make_watcher(config, place, instruments)
         self.exchange = FollowedExchange(
             self._settings.name,
             here,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from engine.assembly import make_venue
+from engine.assembly import make_watcher
 from engine.backtest.followed import followed_books
 from engine.backtest.played import PlayedExchange, Timeline
 from engine.config import Config, VenueConfig, instruments_of
@@ -40,7 +40,7 @@ def make_played(config: Config, place: int, begin_ns: int, *, shifted: bool) -> 
     return PlayedExchange(
         venue.name,
         instruments.of_venue(place),
-        make_venue(config, place, instruments, 1),
+        make_watcher(config, place, instruments),
         opened(frames),
         timeline,
         followed_books(

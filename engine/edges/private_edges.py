@@ -35,11 +35,19 @@ def served(settings: VenueConfig, exchange: str) -> VenueConfig:
 def private_endpoint(config: Config, place: int, exchange: str) -> PrivateEndpoint:
     """Where the account of the venue at a place is asked; on paper that is our own exchange."""
     venue = config.venues[place]
-    endpoint = ENDPOINTS[venue.protocol]
+    protocol = spoken(config, place)
+    endpoint = ENDPOINTS[protocol]
     if venue.kind == "simulated" or config.mode == "paper":
-        stream, rest = wire_urls(exchange, venue.name, venue.protocol)
+        stream, rest = wire_urls(exchange, venue.name, protocol)
         return endpoint._replace(rest=rest, stream=stream + endpoint.path)
     return endpoint
+
+
+def spoken(config: Config, place: int) -> str:
+    """The protocol in which orders go to a venue; on paper our own exchange always speaks Binance's."""
+    protocol = config.venues[place].protocol
+    paper = config.mode == "paper" and config.venues[place].kind == "watch"
+    return "binance" if paper and protocol not in ENDPOINTS else protocol
 
 
 def open_private(
@@ -51,18 +59,19 @@ def open_private(
     """
     place = venue.venue
     settings = config.venues[place]
-    if settings.protocol not in ENDPOINTS or settings.trading.gateway != "native":
+    protocol = spoken(config, place)
+    if protocol not in ENDPOINTS or settings.trading.gateway != "native":
         return None
     keys = keys_of(config, place)
     if keys is None:
         return None
     endpoint = private_endpoint(config, place, exchange)
-    production = ENDPOINTS[settings.protocol]
+    production = ENDPOINTS[protocol]
     hosts = PrivateHosts(config.mode, hosts_in([production.rest, production.stream]))
     turn_s = settings.order_timeout_ms / 1e3
-    http = PrivateHttp(inbox, place, settings.protocol, endpoint.rest, keys, hosts, now_ns, turn_s)
+    http = PrivateHttp(inbox, place, protocol, endpoint.rest, keys, hosts, now_ns, turn_s)
     number = venue.lines.connections
-    stream = PrivateStream(inbox, number, settings.protocol, endpoint, http, keys, hosts, now_ns)
+    stream = PrivateStream(inbox, number, protocol, endpoint, http, keys, hosts, now_ns)
     return http, stream
 
 

@@ -19,7 +19,7 @@ import uvloop
 
 from engine.api_config import ApiConfig
 from engine.assembly import SOLO_ACTOR, build_all, solo_topology
-from engine.config import Config, instruments_of
+from engine.config import Config, instruments_of, on_own_exchange
 from engine.edges.comparison import Comparison, compare_accounts
 from engine.edges.directory import Counter, Directory, KillSwitchPage, create_page
 from engine.edges.exchange_process import ExchangeProcess
@@ -157,7 +157,7 @@ def run_solo(
     tune_process()
     solo = SoloRun(config, text, resume)
     try:
-        if any(venue.kind == "simulated" for venue in config.venues):
+        if any(on_own_exchange(config, venue) for venue in config.venues):
             solo.exchange = ExchangeProcess(solo.folder / "config.toml")
             solo.exchange.wait_ready()
         solo.name_it()

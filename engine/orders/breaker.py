@@ -17,6 +17,8 @@ BACKOFF_MAX = 10
 HEALTHY = 100
 HALF_HEALTHY = 50
 BPS = 10_000
+LOOK_NS = 50_000_000
+"""How often what an open breaker holds is looked at: a wait of its own would be told to nobody."""
 
 
 class Breaker(msgspec.Struct):
@@ -48,11 +50,11 @@ class Breaker(msgspec.Struct):
             self.circuit, self.probing = Circuit.HALF_OPEN, False
         return self.circuit is Circuit.HALF_OPEN and not self.probing and lane is not Lane.OPEN
 
-    def not_before(self, now_ns: int) -> int:
-        """When to ask again whether what is held may leave; 0 where nothing is held."""
+    def look_again_ns(self, now_ns: int) -> int:
+        """When to look again whether what waits may leave; at once where nothing is held."""
         if self.circuit is Circuit.CLOSED:
-            return 0
-        return max(self.away_until_ns, self.retry_at_ns, now_ns + self.timeout_ns)
+            return now_ns
+        return max(self.away_until_ns, now_ns + LOOK_NS)
 
     def left(self) -> None:
         """A call left; half open it is the probe."""

@@ -131,7 +131,7 @@ class Calls:
         due_ns = self.lanes.next_ns(now_ns)
         if due_ns >= NEVER:
             return []
-        due_ns = max(due_ns, now_ns + HASTE_NS, self.breaker.not_before(now_ns))
+        due_ns = max(due_ns, now_ns + HASTE_NS, self.breaker.look_again_ns(now_ns))
         if now_ns < self._timer_ns <= due_ns:
             return []
         self._timer_ns = due_ns

@@ -14,7 +14,16 @@ from engine.messages import OrderState, ParentIntent, ParentKind, ParentState, R
 from engine.orders.lifecycle import FINAL
 
 CHILDREN_KEPT = 32
-_TOO_LARGE = (Reason.ORDER_NOTIONAL, Reason.ORDER_LOTS, Reason.NOT_REDUCING, Reason.POSITION)
+_TOO_LARGE = frozenset(
+    {
+        Reason.ORDER_NOTIONAL,
+        Reason.BOT_NOTIONAL,
+        Reason.ORDER_LOTS,
+        Reason.POSITION,
+        Reason.EQUITY_SHARE,
+        Reason.NOT_REDUCING,
+    }
+)
 # These open by one order, tried once; all others are exits, tried until they are done.
 ENTERS = frozenset({ParentKind.STOP_LIMIT, ParentKind.BRACKET, ParentKind.GTD})
 

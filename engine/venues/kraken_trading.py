@@ -7,7 +7,7 @@ https://docs.kraken.com/api/docs/websocket-v2/add_order, /cancel_order, /executi
 /guides/spot-ratelimits and /rest-api/get-open-orders
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -44,14 +44,17 @@ from engine.venues.trading import (
     StreamGap,
     StreamReady,
     Unsupported,
-    UsageSeen,
     lifted,
 )
 
 DEADLINE_MIN_NS: Final = SECOND_NS  # half a second when it gets there
 DEADLINE_MAX_NS: Final = 60 * SECOND_NS - SECOND_NS // 2
 ASK_AGAIN_NS: Final = 2 * SECOND_NS
-LOCKOUT_NS: Final = 900 * SECOND_NS
+AWAY_NS: Final = {  # how long to stay away after a refusal, doubled with each that follows, at most
+    words.CALLS_EXCEEDED: (3 * SECOND_NS // 2, 12 * SECOND_NS),
+    words.ORDERS_EXCEEDED: (3 * SECOND_NS // 2, 12 * SECOND_NS),
+    words.LOCKED_OUT: (15 * SECOND_NS, 900 * SECOND_NS),
+}
 OVERLAP_S: Final = 10  # trades are asked for from so much earlier on: clocks and books lag
 WAITING_MAX: Final = 10_000
 OK, TOO_MANY = 200, 429
@@ -69,7 +72,7 @@ class _Waiting(msgspec.Struct, array_like=True):
 class _State(msgspec.Struct, array_like=True):
     """The whole state, for a snapshot.
 
-    `sequence` is that of the last frame of executions; transfers are asked for since `first_ns`.
+    `sequence` is that of the last frame of executions; `refusals` by a limit follow on each other; transfers are asked for since `first_ns`.
     """
 
     open: bool = False
@@ -77,6 +80,7 @@ class _State(msgspec.Struct, array_like=True):
     asked_ns: int = 0
     number: int = 0
     sequence: int = 0
+    refusals: int = 0
     waiting: dict[int, _Waiting] = {}
     known: dict[str, Known] = {}
     first_ns: int = 0
@@ -267,31 +271,34 @@ class KrakenTrading:
 
     def answered(self, request: Request, answer: Answer) -> Sequence[PrivateNews]:
         """See `Trading`."""
+        said = dict(answer.headers).get("retry-after", "")
+        wait_s = int(said) if said.isascii() and said.isdigit() else 0
         if answer.status == TOO_MANY:
-            return [
-                BannedSeen(LOCKOUT_NS, False),
-                words.failure(words.CALLS_EXCEEDED, request.kind),
-            ]
+            return self._failed(request.kind, words.CALLS_EXCEEDED, request.client_order_id, wait_s)
         if answer.status != OK:
             return [words.failed_status(answer.status)]
         try:
             envelope = _ENVELOPE.decode(answer.payload)
             if envelope.error:
-                return list(self._failed(request.kind, envelope.error, request.client_order_id))
+                name = request.client_order_id
+                return self._failed(request.kind, envelope.error[0], name, wait_s)
+            self._state.refusals = 0
             read = self._read.get(request.kind)
             return [] if read is None else read(request, bytes(envelope.result))
         except (*UNREADABLE, KeyError) as error:
             raise Malformed(f"{request.kind.name}: {error}") from error
 
     def _failed(
-        self, kind: CallKind, errors: Sequence[str], client_order_id: str
-    ) -> Iterator[PrivateNews]:
-        text = errors[0]
-        if text == words.LOCKED_OUT:
-            yield BannedSeen(LOCKOUT_NS, True)
-        elif text == words.CALLS_EXCEEDED:
-            yield UsageSeen(CALLS, self.budgets[0].limit)
-        yield words.failure(text, kind, client_order_id)
+        self, kind: CallKind, text: str, client_order_id: str, wait_s: int = 0
+    ) -> list[PrivateNews]:
+        """A refusal; who goes on asking beyond a limit is locked out, for minutes."""
+        failed = words.failure(text, kind, client_order_id)
+        if text not in AWAY_NS:
+            return [failed]
+        first_ns, most_ns = AWAY_NS[text]
+        wait_ns = wait_s * SECOND_NS or min(first_ns << min(self._state.refusals, 10), most_ns)
+        self._state.refusals += 1
+        return [BannedSeen(wait_ns, text == words.LOCKED_OUT), failed]
 
     def _queried(self, request: Request, result: bytes) -> list[PrivateNews]:
         """One of them, or none; which are not open are asked for next."""
@@ -373,8 +380,9 @@ class KrakenTrading:
             if frame.success or frame.error == "Already subscribed":
                 return self._ready()
         elif frame.success:
+            self._state.refusals = 0
             return []  # the stream tells of it
-        return list(self._failed(waiting.kind, (frame.error,), waiting.client_order_id))
+        return self._failed(waiting.kind, frame.error, waiting.client_order_id)
 
     # --- snapshot ---------------------------------------------------------------------------------
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
+from engine.config import ENGINE_ACCOUNT
+from engine.exchange.exchange import Exchange
 from engine.instruments import Instrument
 from engine.messages import (
     AnyMessage,
@@ -12,7 +14,9 @@ from engine.messages import (
     OrderEvent,
     OrderRequest,
     OrderState,
+    Reconciled,
 )
+from engine.orders.gateway import Gateway
 from engine.orders.lifecycle import FINAL, FOLLOWS
 
 
@@ -82,3 +86,17 @@ class Watched:
             self.opening[seen.asset] = seen.total - self.money.get(seen.asset, 0)
         expected = self.opening[seen.asset] + self.money.get(seen.asset, 0)
         assert seen.total == expected, (seen.asset, seen.total - expected)
+
+    def agree(self, gateway: Gateway, exchange: Exchange, told: Sequence[AnyMessage]) -> None:
+        """Once quiet: no order is open or in doubt, and the exchange's books are ours."""
+        desk = gateway.desk
+        assert not desk.open, desk.open
+        assert not desk.owed
+        assert exchange.open_orders(ENGINE_ACCOUNT) == []
+        assert len(self.fills) == exchange.fill_count(ENGINE_ACCOUNT)
+        assert gateway.account.reconciled
+        for asset, moved in self.money.items():
+            assert self.opening[asset] + moved == exchange.accounts.total(ENGINE_ACCOUNT, asset)
+        last = [m for m in told if isinstance(m, Reconciled)][-1]
+        assert last.clean
+        assert desk.illegal == 0

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.assembly import TRADINGS
 from engine.orders.identity import (
     HASH_LENGTH,
     ID_LENGTH,
@@ -18,6 +17,9 @@ from engine.orders.identity import (
     read,
     spell,
 )
+from engine.venues.binance_trading import BinanceTrading
+from engine.venues.kraken_trading import KrakenTrading
+from engine.venues.simulated_trading import SimulatedTrading
 from engine.venues.trading import IdForm, IdRules
 
 LETTERS = string.ascii_letters + string.digits
@@ -80,11 +82,12 @@ def test_a_venue_whose_ids_cannot_carry_64_bits_is_named() -> None:
         spell(NAME, IdRules(string.digits, 36, "digits alone"))
 
 
-@pytest.mark.parametrize("protocol", TRADINGS)
-def test_the_protocols_own_rules_fit(protocol: str) -> None:
-    """Every exchange that we trade on takes our ids."""
-    rules = TRADINGS[protocol].ids  # type: ignore[attr-defined]
-    assert read(spell(NAME, rules), rules) == NAME
+@pytest.mark.parametrize("protocol", [SimulatedTrading, BinanceTrading, KrakenTrading])
+def test_the_protocols_own_rules_fit(
+    protocol: type[SimulatedTrading | BinanceTrading | KrakenTrading],
+) -> None:
+    """Every exchange that we trade on natively takes our ids."""
+    assert read(spell(NAME, protocol.ids), protocol.ids) == NAME
 
 
 def test_ours_are_recognised_and_others_are_not() -> None:

@@ -301,7 +301,7 @@ class Account:
         late_ns = calls.clock.at(desk.now_ns) - self._timeout_ns
         messages: Messages = []
         for fill in news.fills:
-            if self._fresh and fill.venue_ns < self._history_ns and not self._fills.is_told(fill):
+            if self._is_history(fill):
                 self._fills.pass_over(fill)
                 continue
             told = self._fills.take(fill, desk.received_ns)
@@ -318,8 +318,14 @@ class Account:
         if news.more is not None:
             wish = Wish(CallKind.FILLS, instrument=place, ready=news.more)
             return messages + (calls.ask(Lane.DATA, wish, desk.now_ns) or [])
-        self._pursuit.told_fills(place, through_ns)
+        self._pursuit.told_fills(place, through_ns, asked_ns)
         return messages + self.got(CallKind.FILLS, place, asked_ns)
+
+    def _is_history(self, fill: FillSeen) -> bool:
+        """Whether a fill is in our first balance and of no order that was placed from here."""
+        if not self._fresh or fill.venue_ns >= self._history_ns or self._fills.is_told(fill):
+            return False
+        return not self._desk.placed(self._desk.name_of(fill.client_order_id, fill.venue_order_id))
 
     def balances(self, news: BalancesSeen, pending: Pending | None, ends: bool) -> Messages:
         """What the account holds; a round's are told at its end."""

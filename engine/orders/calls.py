@@ -213,12 +213,17 @@ class Calls:
         order.proof_ns = self.proof_ns(now_ns)
         if order.proof_ns and request.deadline_ns:
             order.proof_ns = request.deadline_ns + self.margin_ns
+        order.proof_own_ns = self.proof_own_ns(now_ns)
 
     def proof_ns(self, now_ns: int) -> int:
         """From when on by its clock a venue proves that an order sent by now never arrived; 0: never."""
         if not self.trading.has_deadline:
             return 0
         return self.clock.at(now_ns) + self._deadline_ns + self.margin_ns
+
+    def proof_own_ns(self, now_ns: int) -> int:
+        """The same by our clock: whatever the venue's shows, so much time has to pass."""
+        return now_ns + self._deadline_ns + self.margin_ns
 
     def give_up(self) -> None:
         """Nothing that was asked is awaited any more, and nothing that waits will leave."""

@@ -76,6 +76,13 @@ class Desk:
         """Whether an order was here, open or final."""
         return name in self.open or name in self.finished
 
+    def placed(self, name: str) -> bool:
+        """Whether an order was placed from here, not adopted."""
+        order, final = self.open.get(name), self.finished.get(name)
+        if order is not None:
+            return order.intent.expires_ns > 0
+        return final is not None and final.expires_ns > 0
+
     def ref(self, name: str) -> OrderRef:
         """How an open order is named at the venue."""
         order = self.open[name]
@@ -196,14 +203,9 @@ class Desk:
             known.filled_lots = news.filled_lots
             if known.told_lots < known.filled_lots:
                 self.owed[name] = known.instrument
-        elif news.state in FINAL and news.state is not known.state and not self._late(known):
+        elif news.state in FINAL and _contradicts(known.state, news.state):
             self.illegal += 1
         return []
-
-    @staticmethod
-    def _late(known: Finished) -> bool:
-        """Whether a venue may well say something else of it later: it was given up, not ended."""
-        return known.state is OrderState.REJECTED
 
     def adopt(self, name: str, news: OrderSeen, received_ns: int, bot: int = 0) -> Messages:
         """An order at the venue that is ours and that we lack, or gave up; it is ours from now on."""
@@ -293,3 +295,9 @@ def remember(memory: dict[str, Value], key: str, value: Value, most: int) -> Non
     memory[key] = value
     if len(memory) > most:
         del memory[next(iter(memory))]
+
+
+def _contradicts(known: OrderState, said: OrderState) -> bool:
+    """Whether two ends cannot both be true. One that was found out, or given up, may bear another name."""
+    ended = {OrderState.CANCELLED, OrderState.EXPIRED}
+    return known is not said and known is not OrderState.REJECTED and not {known, said} <= ended

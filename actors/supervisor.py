@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ POLL_S = 0.05
 START_TIMEOUT_S = 60.0
 DEATH_TIMEOUT_S = 5.0
 STANDBY = "standby"
+ROLE_TRIES = 5
 BEGINNERS_PATIENCE = 3
 """How much longer an actor may be silent that has not processed anything yet: it opens its sockets, and
 on a machine that is busy enough one killed for that would be killed again and again."""
@@ -84,6 +86,7 @@ class Supervisor:
         self._standby_ready: Any = None
         self._standbys = 0
         self._failed: set[str] = set()
+        self._refused: dict[str, int] = {}
         self._thread: threading.Thread | None = None
 
     def ready(self) -> int:
@@ -192,11 +195,25 @@ class Supervisor:
             self._wait([call], lambda: directory.epoch(actor) == epoch)
         except ray.exceptions.RayActorError:
             return  # the successor died too: the next look finds that and tries again
-        except ray.exceptions.RayTaskError:
-            self._failed.add(actor)  # its state cannot be restored; its page and file say why
+        except ray.exceptions.RayTaskError as error:
+            self._not_taken(actor, epoch, error)
             return
+        self._refused.pop(actor, None)
         directory.standby_pid = 0
         directory.restarted(actor, directory.restarts(actor) + 1)
+
+    def _not_taken(self, actor: str, epoch: int, error: Exception) -> None:
+        """Why a role was not taken goes to a file; what may pass is tried again, a few times.
+
+        A state that cannot be restored does not pass: its page says FAILED, and the next look sees that.
+        """
+        folder = Path(self._plan.folder) / actor
+        folder.mkdir(exist_ok=True)
+        with (folder / "not-taken.txt").open("a") as words:
+            words.write(f"epoch {epoch}: {error}\n")
+        self._refused[actor] = self._refused.get(actor, 0) + 1
+        if self._refused[actor] >= ROLE_TRIES:
+            self._failed.add(actor)
 
     def _keep_standby(self) -> None:
         """One process that has imported everything and waits."""

@@ -146,7 +146,7 @@ class Lanes:
                 held = {name for name, _ in queue[0].weights} if queue else set()
                 if queue and (not held or any(name in held for name, _ in weights)):
                     return False
-        return self._spend(lane, weights, now_ns)
+        return not weights or self._spend(lane, weights, now_ns)
 
     def _spend(self, lane: Lane, weights: Sequence[tuple[str, int]], now_ns: int) -> bool:
         windows = self._windows

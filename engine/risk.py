@@ -321,7 +321,7 @@ class RiskGuard(RiskAccount):
         why = self.limits.change(scope, subject, name, message.value)
         if not why:
             self.limits.apply(self.kernel)
-            self.levels.config = self.limits.config.levels
+            self.levels.configure(self.limits.config.levels)
             if self.state.equity is not None:
                 self.kernel.limit_share(self.limits.share_of(self.state.equity))
             self.retarget(subject)

@@ -239,7 +239,7 @@ class RiskAccount(Component):
         self.kernel.restore(state.kernel)
         self.dropped = self.limits.resume(state.overrides)
         self.limits.apply(self.kernel)
-        self.levels.config = self.limits.config.levels
+        self.levels.configure(self.limits.config.levels)
         self.levels.state, self.groups.state, self.kill.state = (
             state.levels,
             state.groups,

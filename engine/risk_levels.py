@@ -10,6 +10,7 @@ import msgspec
 
 from engine.messages import Equity, Reason, Risk, VenueStatus
 from engine.risk_config import LevelsConfig, Steps, Waits
+from engine.units import INT64_MAX
 
 MS = 1_000_000
 SECOND = 1_000_000_000
@@ -45,8 +46,14 @@ class Levels:
     """The level by all causes; `settle` after whatever may have changed it."""
 
     def __init__(self, config: LevelsConfig) -> None:
-        self.config = config
+        self.configure(config)
         self.state = LevelsState()
+
+    def configure(self, config: LevelsConfig) -> None:
+        """Other thresholds from here on."""
+        self.config = config
+        waits = (w for w in msgspec.structs.astuple(config.latency_ms) if w)
+        self._late_ns = min(waits, default=INT64_MAX // MS) * MS
 
     @property
     def level(self) -> Risk:
@@ -144,9 +151,10 @@ class Levels:
         """An intent came so long after the frame that caused it."""
         state = self.state
         state.intents += 1
+        if age_ns < self._late_ns:
+            return
         level = _wait(self.config.latency_ms, age_ns)
-        if level is not Risk.NORMAL:
-            state.late[level] = state.late.get(level, 0) + 1
+        state.late[level] = state.late.get(level, 0) + 1
 
     def _latency(self) -> None:
         offset = max(self.state.offsets_ns.values(), default=0)

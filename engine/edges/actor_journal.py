@@ -142,8 +142,13 @@ class ActorJournal:
             self._former.pop()
             return Room.recycled(former)
 
-    def _tidy(self, former: list[tuple[SegmentPath, int]]) -> None:
+    def _begin_tidying(self, former: list[tuple[SegmentPath, int]]) -> None:
         """Deleting and cutting files takes the disk milliseconds: on a thread of its own."""
+        self._tidying = threading.Thread(target=self._tidy, args=(former,), daemon=True)
+        self._tidying.start()
+
+    def _tidy(self, former: list[tuple[SegmentPath, int]]) -> None:
+        """What closed segments did not use, and those beyond the limit, are the disk's again."""
         for path, end in former:
             trim(path, end)
         prune(self._folder, self._settings.segments_kept, self._settings.journals_kept)
@@ -164,8 +169,7 @@ class ActorJournal:
             if self._untidy and (self._tidying is None or not self._tidying.is_alive()):
                 self._untidy = False
                 former, self._former = self._former, []
-                self._tidying = threading.Thread(target=self._tidy, args=(former,), daemon=True)
-                self._tidying.start()
+                self._begin_tidying(former)
             return
         try:
             self._spare = self._fresh_room(self._settings.segment_bytes)

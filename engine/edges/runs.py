@@ -58,7 +58,10 @@ class OpenedRun:
     def __init__(self, config: Config, text: str, actors: tuple[str, ...], resume: bool) -> None:
         state = Path(config.state_dir).absolute()
         holder = f"process {os.getpid()} ({config.name})"
-        self._locks = [FolderLock(state / f"{config.name}.lock", holder)]
+        # What plays recordings trades with nobody: it is not the deployment, and may run beside it.
+        played = all(venue.kind == "replay" for venue in config.venues)
+        own = [] if played else [state / f"{config.name}.lock"]
+        self._locks = [FolderLock(path, holder) for path in own]
         last = state / f"{config.name}.last"
         self.epochs: dict[str, int] = {}
         try:
@@ -80,7 +83,8 @@ class OpenedRun:
         (self.folder / "config.toml").write_text(text)
         for left_over in ("api-address", "token"):
             (self.folder / left_over).unlink(missing_ok=True)
-        last.write_text(self.run)
+        if not played:
+            last.write_text(self.run)
 
     def _check_actors(self, actors: tuple[str, ...]) -> None:
         there = {path.parent.name for path in self.folder.glob("*/*.snapshot")}

@@ -316,7 +316,7 @@ class Account:
         if news.more is not None:
             wish = Wish(CallKind.FILLS, instrument=place, ready=news.more)
             return messages + (calls.ask(Lane.DATA, wish, desk.now_ns) or [])
-        self._pursuit.told_fills(place, through_ns)
+        self._pursuit.told_fills(place, through_ns, asked_ns)
         return messages + self.got(CallKind.FILLS, place, asked_ns)
 
     def balances(self, news: BalancesSeen, pending: Pending | None, ends: bool) -> Messages:

@@ -43,11 +43,13 @@ CHANGES = frozenset({CallKind.CREATE, CallKind.CANCEL, CallKind.CANCEL_ALL, Call
 class Pending(msgspec.Struct):
     """A call under way: when it was asked by our clock, and the least that the venue's showed then.
 
-    A `late` one was given up; its answer still says something.
+    Of one that goes on with another these are the first one's; `sent_ns` is its own. A `late` one was
+    given up; its answer still says something.
     """
 
     wish: Wish
     request: Request
+    sent_ns: int
     asked_ns: int
     from_ns: int
     late: bool = False
@@ -214,6 +216,7 @@ class Calls:
         if self.trading.has_deadline:
             deadline_ns = request.deadline_ns or now_ns + self.clock.offset_ns + self._deadline_ns
             order.proof_ns = deadline_ns + self.margin_ns
+        order.proof_own_ns = self.proof_own_ns(now_ns)
         return [
             *desk.move(name, OrderState.SENT, received_ns),
             OrderRequest(
@@ -233,7 +236,8 @@ class Calls:
     def _await(self, wish: Wish, request: Request, now_ns: int) -> int:
         """The number of a call whose answer is awaited from now on."""
         call = self._count = self._count + 1
-        self.pending[call] = Pending(wish, request, now_ns, self.clock.earliest(now_ns))
+        asked_ns, from_ns = wish.goes_on or (now_ns, self.clock.earliest(now_ns))
+        self.pending[call] = Pending(wish, request, now_ns, asked_ns, from_ns)
         self.breaker.left()
         if len(self.pending) > PENDING_MAX:
             del self.pending[next(iter(self.pending))]
@@ -244,6 +248,10 @@ class Calls:
         if not self.trading.has_deadline:
             return 0
         return self.clock.at(now_ns) + self._deadline_ns + self.margin_ns
+
+    def proof_own_ns(self, now_ns: int) -> int:
+        """The same by our clock: whatever the venue's shows, so much time has to pass."""
+        return now_ns + self._deadline_ns + self.margin_ns
 
     def give_up(self) -> None:
         """Nothing that was asked is awaited any more, and nothing that waits will leave."""
@@ -259,7 +267,7 @@ class Calls:
         """The calls that were not answered in time, once each; those long gone are forgotten."""
         late = []
         for call, pending in list(self.pending.items()):
-            waited_ns = now_ns - pending.asked_ns
+            waited_ns = now_ns - pending.sent_ns
             if waited_ns < self._timeout_ns:
                 break  # they stand in order of asking
             if not pending.late:

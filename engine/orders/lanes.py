@@ -36,7 +36,8 @@ CAPACITIES = (20_000, 1_000, 1_000, 1_000)
 class Wish(msgspec.Struct, frozen=True, array_like=True):
     """Something to ask of a venue; its request is made when it leaves, for it bears the time.
 
-    `part` is its place among the requests of its kind. One that its protocol made already is `ready`.
+    `part` is its place among the requests of its kind. One that its protocol made already is `ready`;
+    if it goes on with another, that was asked at those times, by our clock and the venue's.
     """
 
     kind: CallKind
@@ -44,6 +45,7 @@ class Wish(msgspec.Struct, frozen=True, array_like=True):
     instrument: int = -1
     part: int = 0
     ready: Request | None = None
+    goes_on: tuple[int, int] | None = None
 
 
 class Waiting(msgspec.Struct, frozen=True, array_like=True):

@@ -43,7 +43,8 @@ class Order(msgspec.Struct):
     became of it; 0: nothing does yet. At `doubt_at_ns` of ours it has waited too long, for the `asked`th
     time; `heard_ns` is when something was last heard of it. `missing_ns` is when the venue last said
     that it has no such order, `queried_ns` when it was asked. An `unwanted` one is cancelled until it
-    is gone.
+    is gone. Evidence must have been asked for from `proof_own_ns` of our clock on as well, for the
+    venue's may be set back; `missing_asked_ns` is when what `missing_ns` says was asked for.
     """
 
     intent: OrderIntent
@@ -60,6 +61,8 @@ class Order(msgspec.Struct):
     unwanted: bool = False
     missing_ns: int = 0
     queried_ns: int = 0
+    proof_own_ns: int = 0
+    missing_asked_ns: int = 0
 
 
 class Finished(msgspec.Struct, array_like=True):

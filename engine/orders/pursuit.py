@@ -39,6 +39,8 @@ class PursuitState(msgspec.Struct):
     open_ns: int
     fills_ns: dict[int, int]
     owed_at_ns: int
+    open_asked_ns: int = 0
+    fills_asked_ns: dict[int, int] = {}
 
 
 class Pursuit:
@@ -54,6 +56,10 @@ class Pursuit:
         self._timeout_ns = timeout_ns
         self._look: Look | None = None
         self._owed_at_ns = 0
+        self._open_asked_ns = (
+            0  # by our clock, when what `open_ns` and `fills_ns` tell was asked for
+        )
+        self._fills_asked_ns: dict[int, int] = {}
 
     # --- asking -----------------------------------------------------------------------------------
 
@@ -184,8 +190,10 @@ class Pursuit:
         if order.known:
             clock = self._calls.clock
             order.proof_ns = clock.at(now_ns) + clock.error_ns + self._calls.margin_ns
+            order.proof_own_ns = now_ns
         elif not order.proof_ns:
             order.proof_ns = self._calls.proof_ns(now_ns)
+            order.proof_own_ns = self._calls.proof_own_ns(now_ns)
         return self._desk.move(name, OrderState.UNKNOWN, 0)
 
     def doubt_all(self, now_ns: int) -> Messages:
@@ -211,20 +219,23 @@ class Pursuit:
         if look.left:
             return None
         self._look = None
-        if look.complete:
-            self.open_ns = max(self.open_ns, look.venue_ns)
+        if look.complete and look.asked_ns >= self._open_asked_ns:
+            self.open_ns, self._open_asked_ns = look.venue_ns, look.asked_ns
         return look
 
-    def told_fills(self, place: int, venue_ns: int) -> None:
-        """All fills of a place were told as the venue knew them at a time."""
-        self.fills_ns[place] = max(self.fills_ns.get(place, 0), venue_ns)
+    def told_fills(self, place: int, venue_ns: int, asked_ns: int) -> None:
+        """All fills of a place were told as the venue knew them at a time; when that was asked."""
+        if asked_ns >= self._fills_asked_ns.get(place, 0):
+            self.fills_ns[place], self._fills_asked_ns[place] = venue_ns, asked_ns
 
     def missing(self, news: OrderMissing, pending: Pending | None) -> None:
         """The venue had no such order at a time."""
         order = self._desk.open.get(news.client_order_id)
         if order is not None:
-            venue_ns = news.venue_ns or (0 if pending is None else pending.from_ns)
-            order.missing_ns = max(order.missing_ns, venue_ns)
+            asked_ns, from_ns = (0, 0) if pending is None else (pending.asked_ns, pending.from_ns)
+            if asked_ns >= order.missing_asked_ns:
+                order.missing_ns = news.venue_ns or from_ns
+                order.missing_asked_ns = asked_ns
 
     def settle(self) -> Messages:
         """End the doubts about orders that are proven not to be there."""
@@ -237,10 +248,13 @@ class Pursuit:
     def _proven(self, order: Order) -> bool:
         if self._calls.fills.nameless:
             return False  # one of those may be its own
-        told_ns = self.fills_ns.get(ACCOUNT, 0)
-        told_ns = max(told_ns, self.fills_ns.get(order.intent.instrument, 0))
-        missing_ns = self.open_ns if order.known else order.missing_ns
-        return 0 < order.proof_ns < min(missing_ns, self.open_ns, told_ns)
+        place = ACCOUNT if ACCOUNT in self.fills_ns else order.intent.instrument
+        venue_ns = [self.open_ns, self.fills_ns.get(place, 0)]
+        asked_ns = [self._open_asked_ns, self._fills_asked_ns.get(place, 0)]
+        if not order.known:
+            venue_ns.append(order.missing_ns)
+            asked_ns.append(order.missing_asked_ns)
+        return 0 < order.proof_ns < min(venue_ns) and order.proof_own_ns <= min(asked_ns)
 
     def _end(self, name: str, order: Order) -> Messages:
         desk, told = self._desk, order.told_lots
@@ -257,12 +271,20 @@ class Pursuit:
 
     def snapshot(self) -> PursuitState:
         """The whole state."""
-        return PursuitState(self._look, self.open_ns, self.fills_ns, self._owed_at_ns)
+        return PursuitState(
+            self._look,
+            self.open_ns,
+            self.fills_ns,
+            self._owed_at_ns,
+            self._open_asked_ns,
+            self._fills_asked_ns,
+        )
 
     def restore(self, state: PursuitState) -> None:
         """Become what `snapshot` gave."""
         self._look, self.open_ns, self.fills_ns = state.look, state.open_ns, state.fills_ns
         self._owed_at_ns = state.owed_at_ns
+        self._open_asked_ns, self._fills_asked_ns = state.open_asked_ns, state.fills_asked_ns
 
 
 def _waits(order: Order) -> bool:

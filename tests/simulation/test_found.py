@@ -55,3 +55,8 @@ def test_cancels_that_come_again_and_again_do_not_keep_a_lost_order_from_being_d
     venues = tuple(msgspec.structs.replace(v, order_timeout_ms=1000) for v in drawn.config.venues)
     config = msgspec.structs.replace(drawn.config, venues=venues)
     assert World(msgspec.structs.replace(drawn, config=config)).run().seen == ""
+
+
+def test_what_a_clock_that_was_set_back_said_before_proves_nothing() -> None:
+    """Answers of a venue three seconds ahead were evidence against orders of the time after it."""
+    assert World(make_scenario(235, 20.0, native=True)).run().seen == ""

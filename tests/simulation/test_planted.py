@@ -88,8 +88,8 @@ def limit_without_orders_in_flight(patch: pytest.MonkeyPatch) -> None:
         taken = place(self, intent, flags, now_ns)
         if taken >= 0:
             self.kernel.restore(before)
-            terms = (intent.instrument, intent.bot, intent.side, intent.ticks, intent.lots)
-            return self.kernel.adopt(*terms)
+            name, terms = intent.client_order_id, (intent.side, intent.ticks, intent.lots)
+            return self.kernel.adopt(name, intent.instrument, intent.bot, *terms, now_ns)
         self.kernel.restore(before)
         return place(self, intent, flags, now_ns)  # what is refused blindly is refused anyway
 

@@ -7,10 +7,11 @@ import sys
 import pytest
 
 from engine.edges.simulation import trace
-from engine.edges.simulation.plan import Injection, Kind, make_scenario
+from engine.edges.simulation.plan import Injection, Kind, Point, make_scenario
 from engine.edges.simulation.running import run_seeds
 from engine.edges.simulation.shrinking import fewest
 from engine.edges.simulation.world import World
+from engine.messages import OrderState
 
 CI_SEEDS = range(200)
 CI_SECONDS = 10.0
@@ -24,8 +25,24 @@ def test_200_seeds_of_10_simulated_seconds_break_nothing() -> None:
     assert total.failures == ()
     assert total.orders > 1000
     assert total.fills > 500
-    seen = {which for what, which in total.coverage.counts if what == "injection"}
-    assert seen == {kind.name for kind in Kind}
+    for what, each in (("injection", Kind), ("crash point", Point), ("order state", OrderState)):
+        seen = {which for kind, which in total.coverage.counts if kind == what}
+        assert seen == {kind.name for kind in each}
+
+
+def test_40_seeds_of_venues_that_speak_real_protocols_break_nothing() -> None:
+    """Ten simulated seconds each, one or both venues by the protocols of Binance and Kraken."""
+    total = run_seeds(range(40), CI_SECONDS, native=True)
+    assert total.failures == ()
+    assert total.fills > 80
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(6 * 3600)
+def test_2_000_seeds_of_venues_that_speak_real_protocols_break_nothing() -> None:
+    """The full form."""
+    total = run_seeds(range(2000), NIGHTLY_SECONDS, os.cpu_count() or 1, native=True)
+    assert total.failures == ()
 
 
 @pytest.mark.nightly
@@ -43,6 +60,7 @@ import hashlib, sys
 from engine.edges.simulation import trace
 from engine.edges.simulation.plan import make_scenario
 from engine.edges.simulation.world import World
+from engine.messages import OrderState
 outcome = World(make_scenario(int(sys.argv[1]), 8.0), kept=1_000_000).run()
 print(len(outcome.trace), hashlib.sha256("\\n".join(trace.lines(outcome.trace)).encode()).hexdigest())
 """

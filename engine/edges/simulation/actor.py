@@ -18,6 +18,7 @@ from engine.config import Config
 from engine.edges.actor_journal import ActorJournal
 from engine.edges.directory import ActorState, Directory, KillSwitchPage
 from engine.edges.door import Door
+from engine.edges.journal import SegmentPath
 from engine.edges.loop import ActorLoop
 from engine.edges.segment import Room
 from engine.edges.simulation.network import Mail, SimulatedBus
@@ -119,6 +120,9 @@ class SimulatedJournal(ActorJournal):
         if self.disk_full:
             raise OSError(errno.ENOSPC, "no space left on the simulated disk")
         return super()._fresh_room(size)
+
+    def _begin_tidying(self, former: list[tuple[SegmentPath, int]]) -> None:
+        self._tidy(former)  # a thread of its own has no place in simulated time
 
     def fill_disk(self) -> None:
         """From here on the disk gives nothing; the reserve had not been made yet."""

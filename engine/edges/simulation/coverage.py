@@ -1,8 +1,9 @@
 """What a run, or many, came to see: states, levels, faults, rules; and what it never saw."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
+from typing import Any
 
 from engine.edges.simulation.plan import FAULTS, Injection, Kind, Point
 from engine.messages import (
@@ -21,6 +22,8 @@ from engine.messages import (
     RiskLevel,
 )
 
+Seen = list[tuple[str, str]]
+
 # What there is to see; reasons are those that came up.
 EXPECTED: dict[str, tuple[Enum, ...]] = {
     "order state": tuple(OrderState),
@@ -35,6 +38,29 @@ EXPECTED: dict[str, tuple[Enum, ...]] = {
 }
 
 
+def _event(event: OrderEvent) -> Seen:
+    states = [("order state", event.state.name)]
+    return [*states, ("order reason", event.reason.name)] if event.reason else states
+
+
+SEEN: dict[type, Callable[[Any], Seen]] = {
+    OrderEvent: _event,
+    OrderIntent: lambda _: [("order state", OrderState.INTENDED.name)],
+    OrderCommand: lambda _: [("order state", OrderState.APPROVED.name)],
+    OrderRefused: lambda refused: [("refusal", refused.reason.name)],
+    RiskLevel: lambda level: [
+        ("risk level", level.level.name),
+        ("risk reason", level.reason.name),
+    ],
+    Difference: lambda difference: [("difference", difference.kind.name)],
+    ParentEvent: lambda event: [
+        ("parent", event.kind.name),
+        ("parent state", event.state.name),
+    ],
+}
+"""What a message of each kind shows to have been reached."""
+
+
 class Coverage:
     """Counts by what was seen."""
 
@@ -47,26 +73,12 @@ class Coverage:
 
     def journalled(self, message: AnyMessage) -> None:
         """A durable message says what was reached."""
-        counts = self.counts
-        counts["message", type(message).__name__] += 1
-        if isinstance(message, OrderEvent):
-            counts["order state", message.state.name] += 1
-            if message.reason:
-                counts["order reason", message.reason.name] += 1
-        elif isinstance(message, OrderIntent):
-            counts["order state", OrderState.INTENDED.name] += 1
-        elif isinstance(message, OrderCommand):
-            counts["order state", OrderState.APPROVED.name] += 1
-        elif isinstance(message, OrderRefused):
-            counts["refusal", message.reason.name] += 1
-        elif isinstance(message, RiskLevel):
-            counts["risk level", message.level.name] += 1
-            counts["risk reason", message.reason.name] += 1
-        elif isinstance(message, Difference):
-            counts["difference", message.kind.name] += 1
-        elif isinstance(message, ParentEvent):
-            counts["parent", message.kind.name] += 1
-            counts["parent state", message.state.name] += 1
+        kind = type(message)
+        self.counts["message", kind.__name__] += 1
+        seen = SEEN.get(kind)
+        if seen is not None:
+            for each in seen(message):
+                self.counts[each] += 1
 
     def happened(self, injection: Injection) -> None:
         """An injection took place."""

@@ -257,8 +257,11 @@ class SimulatedBus:
         queues = (mail.market, mail.events) if self.market_first else (mail.events, mail.market)
         found: list[bytes] = []
         for queue in queues:
-            for _ in range(min(limit, len(queue))):
-                found.append(queue.popleft())
+            if len(queue) <= limit:
+                found += queue
+                queue.clear()
+            else:
+                found += [queue.popleft() for _ in range(limit)]
         return found
 
     def has_mail(self) -> bool:

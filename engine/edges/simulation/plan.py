@@ -168,12 +168,12 @@ def make_config(seed: int, chance: Random, protocols: tuple[str, str]) -> Config
             {"name": MONKEY, "order_ttl_ms": chance.choice((150, 500))},
         ],
         "engine": {
-            "heartbeat_ms": 1000,
+            "heartbeat_ms": 2000,
             "segment_bytes": chance.choice((1 << 17, 1 << 18)),
             "segments_kept": 3,
         },
         "exchange": {
-            "events_per_second": 2.0,
+            "events_per_second": 1.5,
             "limits": False,  # with Kraken's, a question about an order may wait for a minute
             "noise_bps": 4.0,
             "prices": PRICES,

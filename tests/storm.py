@@ -238,7 +238,7 @@ class Storm:
             audits = [self.ask(venue, "GET", "audit") for venue in VENUES]
             if sum(audit["order_count"] for audit in audits) < orders:
                 return False
-            return sum(audit["fill_count"] for audit in audits) >= fills
+            return bool(sum(audit["fill_count"] for audit in audits) >= fills)
 
         deadline = time.monotonic() + 2400
         while time.monotonic() < deadline and not enough():

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     FREEZE = "freeze"  # SIGSTOP, and SIGCONT later
     FROZEN_DEAD = "frozen_dead"  # frozen, then killed by the supervisor
     PAUSE = "pause"  # the whole machine stands still
+    RESUME = "resume"  # all die at once, and the run is resumed
     DISK_FULL = "disk_full"
     DISCONNECT = "disconnect"  # of a venue, by the network
     KILL_SWITCH = "kill_switch"
@@ -263,6 +264,7 @@ WEIGHTS: dict[Kind, float] = {
     Kind.FREEZE: 3,
     Kind.FROZEN_DEAD: 2,
     Kind.PAUSE: 1,
+    Kind.RESUME: 0.7,
     Kind.DISK_FULL: 1,
     Kind.DISCONNECT: 3,
     Kind.KILL_SWITCH: 2,

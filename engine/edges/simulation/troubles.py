@@ -71,6 +71,8 @@ class Troubles:
         if kind is Kind.PAUSE:
             for each in world.actors.values():
                 world.freeze(each.name, injection.for_ns)
+        elif kind is Kind.RESUME:
+            world.resume()
         elif kind is Kind.DISK_FULL and actor is not None and actor.loop is not None:
             actor.loop.disk.fill_disk()
             world.at(world.now_ns + injection.for_ns, self._free_disk, actor)

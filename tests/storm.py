@@ -30,6 +30,8 @@ FROZEN_S = (0.05, 0.3, 2.0)
 """How long a frozen actor stays so, if its supervisor lets it: the last one is too long."""
 
 UP_S = 180.0
+BACK_S = 60.0
+"""On a machine that does much else; how fast an actor is back is for another test to say."""
 OPEN_S = 4.0
 """How long a breaker may be open before the operator closes it."""
 
@@ -303,8 +305,19 @@ class Storm:
 
     def all_serve(self) -> bool:
         """Whether everybody is at work, and a standby waits."""
-        waits = self.launch.directory.standby_pid != 0
-        return waits and all(self.serves(actor) for actor in self.actors)
+        return not self.missing()
+
+    def missing(self) -> list[str]:
+        """Who is not at work, with its epoch and state."""
+        directory = self.launch.directory
+        absent = [] if directory.standby_pid else ["standby"]
+        for actor in self.actors:
+            if not self.serves(actor):
+                page = self.page(actor)
+                silent_ms = (time.monotonic_ns() - page.heartbeat_ns) // 1_000_000
+                told = f"state {page.state}, step {page.first_step_ns > 0}, silent {silent_ms} ms"
+                absent.append(f"{actor}@{directory.epoch(actor)}/{directory.claimed(actor)} {told}")
+        return absent
 
     def round(self) -> Blow:
         """Kill or freeze somebody while it trades; returns when everybody serves again."""
@@ -321,8 +334,8 @@ class Storm:
                 os.kill(pid, signal.SIGCONT)  # thawed, unless it was replaced and is dead
             except ProcessLookupError:
                 self.blows["frozen until its end"] += 1
-        assert self.watch_until(lambda: self._replaced(blow), 30), f"{blow}: nobody took its place"
-        assert self.watch_until(self.all_serve, 30), f"{blow}: not everybody came back"
+        assert self.watch_until(lambda: self._replaced(blow), BACK_S), f"{blow}: {self.missing()}"
+        assert self.watch_until(self.all_serve, BACK_S), f"{blow}: {self.missing()}"
         self.blows[f"{actor} {number.name}"] += 1
         return blow
 

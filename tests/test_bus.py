@@ -9,6 +9,7 @@ pytest.importorskip("iceoryx2", reason="the cluster extra is not installed")
 
 from engine.edges.bus import SharedMemoryBus
 from engine.edges.directory import Counter, Directory, create_page
+from engine.edges.journal import Pending
 from engine.messages import (
     AnyMessage,
     BookState,
@@ -124,6 +125,25 @@ def test_a_dead_reader_fills_its_own_outbox_only(directory: Directory) -> None:
         send(sender, gone(sequence), EVENT)
     with pytest.raises(OutboxFull, match=r"engine\.outbox_max"):
         sender.publish(gone(65), b"x", EVENT)
+
+
+def test_a_successor_inherits_more_than_its_outbox_takes(directory: Directory) -> None:
+    """All events of a long segment are pending again; what the reader has of them is not sent."""
+    reader = join(directory, "reader")
+    reader.page.acknowledge(1, 990)
+    successor = join(directory, "sender", outbox_max=8)
+    datas = [encode(gone(sequence)) for sequence in range(1, 1001)]
+    successor.restore([Pending("reader", 1, n, data) for n, data in enumerate(datas, 1)])
+    successor.publish(gone(1001), encode(gone(1001)), EVENT)
+    successor.flush()
+    assert [message.sequence for message in receive(reader)] == list(range(991, 1002))
+    for sequence in range(1002, 1009):
+        send(successor, gone(sequence), EVENT)
+    with pytest.raises(OutboxFull):
+        send(successor, gone(1009), EVENT)
+    reader.page.acknowledge(1, 1008)
+    send(successor, gone(1009), EVENT)
+    assert successor.pending()[0].sequence == 1009
 
 
 def test_a_reader_that_is_not_there_yet_is_waited_for(directory: Directory) -> None:

@@ -118,6 +118,7 @@ class Edge:
         self._dirty: dict[object, bytes] = {}
         self._trades = TradeQueue()
         self._outbox: deque[Pending] = deque()
+        self._inherited = 0  # how many at the outbox's begin are a predecessor's
         self._unsent = 0  # how many at the outbox's end were not yet given to the queue
         self._unrung = 0
         self._hurried = False
@@ -139,11 +140,16 @@ class Edge:
         self._hurried = self._hurried or hurried
         self.waiting = True
 
-    def event(self, pending: Pending) -> None:
-        """An event to be delivered at least once; raises OutboxFull."""
-        if len(self._outbox) >= self._outbox_max:
+    def event(self, pending: Pending, inherited: bool = False) -> None:
+        """An event to be delivered at least once; raises OutboxFull.
+
+        A predecessor's do not count against the limit: they are those of a whole segment, most of them
+        acknowledged long ago, and must not keep a successor from coming back.
+        """
+        self._inherited += inherited
+        if len(self._outbox) - self._inherited >= self._outbox_max:
             self._acknowledged()
-            if len(self._outbox) >= self._outbox_max:
+            if len(self._outbox) - self._inherited >= self._outbox_max:
                 raise OutboxFull(
                     f"{self.actor} has not acknowledged {self._outbox_max} events "
                     f"(engine.outbox_max)"
@@ -238,6 +244,7 @@ class Edge:
         outbox = self._outbox
         while len(outbox) > 0 and page.acknowledged(outbox[0].sender) >= outbox[0].sequence:
             outbox.popleft()
+            self._inherited = max(self._inherited - 1, 0)
         self._unsent = min(self._unsent, len(outbox))
         high = self._bus.page.get(Counter.OUTBOX_HIGH)
         if len(outbox) > high:
@@ -315,7 +322,7 @@ class SharedMemoryBus:
     def restore(self, pending: list[Pending]) -> None:
         """Take over what a predecessor had not got acknowledged."""
         for event in pending:
-            self._edge(event.actor).event(event)
+            self._edge(event.actor).event(event, inherited=True)
 
     def publish(self, message: AnyMessage, encoded: bytes, targets: tuple[Target, ...]) -> None:
         """Keep a message for its readers; `flush` sends. Raises OutboxFull."""

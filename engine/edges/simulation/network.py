@@ -76,6 +76,7 @@ class Edge:
         self._dirty: dict[object, bytes] = {}
         self._trades = TradeQueue()
         self._outbox: deque[Pending] = deque()
+        self._inherited = 0
         self._unsent = 0
         self._hurried = False
         self._market_ns = 0  # until then the way of market data is taken
@@ -93,11 +94,12 @@ class Edge:
         self._trades.put(message, data)
         self._hurried = self._hurried or hurried
 
-    def event(self, pending: Pending) -> None:
-        """An event to be delivered at least once; raises OutboxFull."""
-        if len(self._outbox) >= self._bus.outbox_max:
+    def event(self, pending: Pending, inherited: bool = False) -> None:
+        """An event to be delivered at least once; raises OutboxFull, but not for a predecessor's."""
+        self._inherited += inherited
+        if len(self._outbox) - self._inherited >= self._bus.outbox_max:
             self._acknowledged()
-            if len(self._outbox) >= self._bus.outbox_max:
+            if len(self._outbox) - self._inherited >= self._bus.outbox_max:
                 raise OutboxFull(f"{self.actor} has not acknowledged {len(self._outbox)} events")
         self._outbox.append(pending)
         self._unsent += 1
@@ -180,6 +182,7 @@ class Edge:
         outbox = self._outbox
         while outbox and page.acknowledged(outbox[0].sender) >= outbox[0].sequence:
             outbox.popleft()
+            self._inherited = max(self._inherited - 1, 0)
         self._unsent = min(self._unsent, len(outbox))
 
     def pending(self) -> list[Pending]:
@@ -212,7 +215,7 @@ class SimulatedBus:
     def restore(self, pending: Iterable[Pending]) -> None:
         """Take over what a predecessor had not got acknowledged."""
         for event in pending:
-            self._edge(event.actor).event(event)
+            self._edge(event.actor).event(event, inherited=True)
 
     def publish(self, message: AnyMessage, encoded: bytes, targets: tuple[Target, ...]) -> None:
         """Keep a message for its readers; `flush` sends. Raises OutboxFull."""

@@ -17,8 +17,9 @@ import msgspec
 import uvloop
 
 from engine.assembly import build, topology_of
-from engine.config import instruments_of, parse
+from engine.config import VenueConfig, instruments_of, parse
 from engine.edges.bus import SharedMemoryBus
+from engine.edges.ccxt_client import load_ccxt
 from engine.edges.directory import (
     ActorState,
     Counter,
@@ -31,9 +32,14 @@ from engine.edges.journal import JournalError
 from engine.edges.loop import ActorLoop, tune_process
 from engine.edges.runs import RECORDER, kill_switch_path
 from engine.monitor import Monitor
+from engine.venue import Venue
 
 if TYPE_CHECKING:
     from engine.edges.tape_recording import TapeRecording
+
+
+def _speaks_ccxt(venue: VenueConfig) -> bool:
+    return "ccxt" in (venue.protocol, venue.trading.gateway)
 
 
 class Role(msgspec.Struct, frozen=True):
@@ -80,6 +86,8 @@ class Shell:
         topology = topology_of(config)
         instruments = instruments_of(config)
         components = build(config, topology, instruments, role.actor)
+        if any(isinstance(c, Venue) and _speaks_ccxt(config.venues[c.venue]) for c in components):
+            load_ccxt()
         on_event_loop = any(c.kind in ("venue", "view") for c in components)
         bus = SharedMemoryBus(
             directory,

@@ -27,6 +27,9 @@ POLL_S = 0.05
 START_TIMEOUT_S = 60.0
 DEATH_TIMEOUT_S = 5.0
 STANDBY = "standby"
+BEGINNERS_PATIENCE = 3
+"""How much longer an actor may be silent that has not processed anything yet: it opens its sockets, and
+on a machine that is busy enough one killed for that would be killed again and again."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -167,7 +170,9 @@ class Supervisor:
         if not alive(page.pid):
             return True
         silent_ns = time.monotonic_ns() - page.heartbeat_ns
-        return silent_ns > self._plan.missed_heartbeats * self._plan.heartbeat_ms * 1_000_000
+        patience = 1 if page.first_step_ns else BEGINNERS_PATIENCE
+        beats = patience * self._plan.missed_heartbeats
+        return silent_ns > beats * self._plan.heartbeat_ms * 1_000_000
 
     def _replace(self, actor: str) -> None:
         """Kill every earlier epoch's process, confirm it, and give the role to the standby."""

@@ -81,6 +81,16 @@ def _confirm(config: Config, understood: bool) -> None:
         raise Refused("not confirmed; nothing was started")
 
 
+def _check_strategies(config: Config) -> None:
+    """Classes of the user's own are found before anything is started."""
+    from engine.assembly import topology_of
+
+    try:
+        topology_of(config)
+    except ConfigError as error:
+        raise Refused(str(error)) from error
+
+
 def _check_gateways(config: Config, path: Path) -> None:
     """Whether each venue can be traded on as configured, before anything is started."""
     from engine.assembly import make_trading
@@ -139,6 +149,7 @@ def run(
     _check_gateways(parsed, config)
     if runtime not in ("cluster", "solo"):
         raise Refused(f"--runtime {runtime}: cluster or solo is expected")
+    _check_strategies(parsed)
     _check_machine(parsed, runtime == "cluster")
     again = resumes(parsed, resume)
     if runtime == "solo":
@@ -186,6 +197,7 @@ def backtest(
     from engine.edges.backtesting import run_backtest
 
     parsed, _ = _load(config)
+    _check_strategies(parsed)
     raise typer.Exit(run_backtest(parsed, parse_duration(duration)))
 
 
@@ -235,13 +247,18 @@ def kill_switch(
 ) -> None:
     """Stop everything that can raise exposure (on), or let it trade again (off).
 
-    Writes the page itself: it works when every actor and the API are hung or dead.
+    Writes the page itself: it works when every actor and the API are hung or dead. Then it says how
+    far a running engine has come; exit code 1 when nobody confirmed that no order rests.
     """
     if position not in ("on", "off"):
         raise Refused(f"kill-switch {position}: on or off is expected")
     page = KillSwitchPage(Path(state_dir).absolute() / "kill-switch")
     page.turn(position == "on")
     typer.echo(f"kill switch is {'ON' if page.on else 'off'} ({page.path})")
+    if page.on:
+        from engine.edges.kill_following import follow_kill
+
+        raise typer.Exit(0 if follow_kill(state_dir, typer.echo) else 1)
 
 
 @app.command()
@@ -324,6 +341,7 @@ def _current(state_dir: str) -> CurrentRun:
 
 def main() -> None:
     """Run a command; what is refused is one line and exit code 2."""
+    sys.path.append(os.getcwd())  # strategies of one's own are found where the command is given
     try:
         app()
     except Refused as refusal:

@@ -5,8 +5,10 @@ components of one actor, the same in a backtest, in one process and in a cluster
 """
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 
 from engine.bots.arbitrage import ArbitrageBot
+from engine.bots.base import Strategy
 from engine.component import Component
 from engine.config import ASSET_DECIMALS, BotConfig, Config, ConfigError
 from engine.execution import Execution
@@ -63,7 +65,26 @@ HANDLERS: dict[str, type[Handler]] = {
     "okx": OkxHandler,
 }
 
-BOTS: dict[str, type[ArbitrageBot]] = {"arbitrage": ArbitrageBot}
+BOTS: dict[str, type[Strategy]] = {"arbitrage": ArbitrageBot}
+
+
+def strategy_class(kind: str, place: int) -> type[Strategy]:
+    """The class of the bot at a place: one of `BOTS`, or the 'package.module:Class' that it names.
+
+    Raises ConfigError where that cannot be imported or is no strategy.
+    """
+    if kind in BOTS:
+        return BOTS[kind]
+    where = f"bots[{place}].kind"
+    module, _, name = kind.partition(":")
+    try:
+        found = getattr(import_module(module), name, None)
+    except Exception as error:  # whatever a strategy's own file raises while it is imported
+        raise ConfigError(f"{where}: {module} cannot be imported: {error!r}") from error
+    if not (isinstance(found, type) and issubclass(found, Strategy)):
+        why = "no such class" if found is None else "no subclass of engine.bots.base.Strategy"
+        raise ConfigError(f"{where}: {name!r} is {why} in {module}")
+    return found
 
 
 def topology_of(config: Config) -> Topology:
@@ -75,7 +96,7 @@ def topology_of(config: Config) -> Topology:
     execution = len(names)
     names += [f"bot-{bot.name}" for bot in config.bots]
     kinds += ["bot"] * len(config.bots)
-    classes = [BOTS[bot.kind] for bot in config.bots]
+    classes = [strategy_class(bot.kind, i) for i, bot in enumerate(config.bots)]
     watchers = [execution + 1 + i for i, bot in enumerate(classes) if bot.watches_trades()]
     triggers = [execution] if any(bot.emulated_orders for bot in classes) else []
     names.append("view")
@@ -130,7 +151,7 @@ def _component(
         return Execution(number, instruments, config.execution, config.name, stale_ns)
     if kind == "bot":
         bot: BotConfig = config.bots[place]
-        return BOTS[bot.kind](number, instruments, bot, config.name)
+        return strategy_class(bot.kind, place)(number, instruments, bot, config.name)
     bots = dict(zip(topology.of_kind("bot"), (bot.name for bot in config.bots), strict=True))
     return Monitor(number, instruments, bots)
 

@@ -19,6 +19,7 @@ from engine.instruments import Instrument, InstrumentError, Instruments
 from engine.latency_config import LatencyConfig, NearConfig
 from engine.ledger_config import LedgerConfig, ledger_faults
 from engine.risk_config import Known, RiskConfig, risk_faults
+from engine.scanner_config import ScannerConfig
 from engine.store_config import StoreConfig
 from engine.trading_config import TradingConfig
 from engine.units import Round, UnitError, parse_decimal
@@ -57,8 +58,7 @@ Protocol = Literal[
 ]
 
 
-SERVED = ("simulated", "binance", "kraken")
-"""The protocols that the simulated exchange speaks."""
+SERVED = ("simulated", "binance", "kraken")  # what the simulated exchange speaks
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,23 +102,20 @@ class InstrumentConfig(Strict, frozen=True):
     taker_fee: Decimal = "0"
 
 
-class ScannerConfig(Strict, frozen=True):
-    """What counts as an opportunity; `quantity_max` by base asset."""
-
-    profit_min_bps: Annotated[float, Meta(ge=0, le=10_000)] = 1.0
-    quantity_max: dict[str, Decimal] = {}
-    stale_ms: Milliseconds = 2000
-
-
 class BotConfig(Strict, frozen=True):
-    """A bot."""
+    """A bot: `kind` is one of ours, or a strategy class of yours as 'package.module:Class'."""
 
     name: Name
-    kind: Literal["arbitrage"] = "arbitrage"
+    kind: Annotated[str, Meta(pattern=r"^[\w.]+(:\w+)?$", max_length=200)] = "arbitrage"
     symbols: tuple[str, ...] = ()
     cooldown_ms: Annotated[int, Meta(ge=0, le=600_000)] = 100
     order_ttl_ms: Milliseconds = 250
     groups_max: Annotated[int, Meta(ge=1, le=100)] = 1
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a word that is no kind of ours and names no class."""
+        if ":" not in self.kind and self.kind != "arbitrage":
+            raise ValueError(f"kind: {self.kind!r} is neither 'arbitrage' nor 'module:Class'")
 
 
 ENGINE_ACCOUNT = "main"
@@ -186,8 +183,8 @@ class Config(Strict, frozen=True):
     assets: dict[str, Annotated[int, Meta(ge=0, le=24)]] = {}
     scanner: ScannerConfig = ScannerConfig()
     risk: RiskConfig = RiskConfig()
-    ledger: LedgerConfig = LedgerConfig()
     execution: ExecutionConfig = ExecutionConfig()
+    ledger: LedgerConfig = LedgerConfig()
     bots: tuple[BotConfig, ...] = ()
     api: ApiConfig = ApiConfig()
     engine: EngineConfig = EngineConfig()
@@ -248,9 +245,7 @@ def _check(config: Config, source: str) -> None:
         if (venue.kind == "replay") != bool(venue.path):
             fail(f"venues[{place}].path", "a replay needs the path of a recording, others none")
         if venue.kind == "simulated" and venue.protocol not in SERVED:
-            fail(
-                f"venues[{place}].protocol", f"a simulated venue speaks one of {', '.join(SERVED)}"
-            )
+            fail(f"venues[{place}].protocol", f"a simulated venue speaks one of {SERVED}")
         if venue.kind == "watch" and venue.protocol == "simulated":
             fail(f"venues[{place}].protocol", "name the exchange's protocol, such as 'kraken'")
         if (venue.protocol == "ccxt") != bool(venue.exchange):

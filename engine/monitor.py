@@ -1,6 +1,7 @@
 """Keeps the newest of everything worth showing, bounded, for the control API and the live view.
 
-It hears what others say and says nothing itself: killing it changes nothing.
+It hears what others say; what an operator says enters here and is passed on as its own word, so that
+it stands in a journal before anybody follows it. Killing it changes nothing.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,9 @@ from engine.messages import (
     BalanceUpdate,
     BookPnL,
     BookTop,
+    CancelAll,
     Depth,
+    Difference,
     Equity,
     Fill,
     KillProgress,
@@ -28,8 +31,14 @@ from engine.messages import (
     PnL,
     PositionUpdate,
     Reason,
+    Reconcile,
+    Reconciled,
+    ResolveUnknown,
     Risk,
     RiskLevel,
+    SetBreaker,
+    SetLimit,
+    SetRiskLevel,
     VenueStatus,
 )
 from engine.orders.lifecycle import FINAL
@@ -38,6 +47,7 @@ from engine.views import (
     BalanceView,
     BookPnLView,
     BookView,
+    DifferenceView,
     EquityView,
     FillView,
     OpportunityView,
@@ -54,6 +64,8 @@ ENDED_KEPT = 200
 ORDERS_KEPT = 1000
 FILLS_KEPT = 1000
 REFUSALS_KEPT = 200
+DIFFERENCES_KEPT = 200
+OPERATOR = (SetRiskLevel, SetLimit, SetBreaker, Reconcile, ResolveUnknown, CancelAll)
 LIMITS_KEPT = 20
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -79,6 +91,8 @@ class MonitorState(msgspec.Struct):
     changes: int
     book_pnl: dict[str, BookPnL] = {}
     equity: dict[str, Equity] = {}
+    differences: dict[str, Difference] = {}
+    compared: dict[int, Reconciled] = {}
     reason: Reason = Reason.NONE
     kill: KillProgress | None = None
     limits: list[LimitChanged] = []
@@ -109,19 +123,28 @@ class Monitor(Component):
             PnL: self._on_pnl,
             BookPnL: self._on_book_pnl,
             Equity: self._on_equity,
+            Difference: self._on_difference,
+            Reconciled: self._on_reconciled,
             RiskLevel: self._on_level,
-            KillSwitch: self._on_kill_switch,
             KillProgress: self._on_kill_progress,
+            KillSwitch: self._on_kill_switch,
             LimitChanged: self._on_limit,
         }
 
     def on_message(self, message: AnyMessage, now_ns: int) -> Outputs:
-        """See `Component.on_message`; it says nothing."""
+        """See `Component.on_message`; it passes on an operator's word and says nothing else."""
+        if isinstance(message, OPERATOR):
+            return self._pass_on(message) if message.sender == 0 else NOTHING
         taker = self._takers.get(type(message))
         if taker is not None:
             self._state.changes += 1
             taker(message)
         return NOTHING
+
+    def _pass_on(self, message: AnyMessage) -> Outputs:
+        """The shell's messages have no journal of their own; from here on it is a component's."""
+        stamp = {"sender": self.sender, "sequence": self.next_sequence()}
+        return (msgspec.structs.replace(message, **stamp),)
 
     def _on_depth(self, message: Depth) -> None:
         self._state.depths[message.instrument] = message
@@ -170,6 +193,14 @@ class Monitor(Component):
 
     def _on_equity(self, message: Equity) -> None:
         self._state.equity[message.currency] = message
+
+    def _on_difference(self, message: Difference) -> None:
+        key = f"{message.venue}/{message.kind}/{message.subject}"
+        self._state.differences.pop(key, None)
+        _keep(self._state.differences, key, message, DIFFERENCES_KEPT)
+
+    def _on_reconciled(self, message: Reconciled) -> None:
+        self._state.compared[message.venue] = message
 
     def _on_level(self, message: RiskLevel) -> None:
         self._state.level, self._state.reason = message.level, message.reason
@@ -249,7 +280,16 @@ class Monitor(Component):
 
     def venues(self) -> list[VenueView]:
         """All venues that have said anything."""
-        return [self._viewer.venue(status) for _, status in sorted(self._state.venues.items())]
+        compared = self._state.compared
+        return [
+            self._viewer.venue(status, compared[venue].differences if venue in compared else 0)
+            for venue, status in sorted(self._state.venues.items())
+        ]
+
+    def differences(self, count: int) -> list[DifferenceView]:
+        """The newest differences first, each with what became of it."""
+        newest = list(self._state.differences.values())[-count:]
+        return [self._viewer.difference(found) for found in reversed(newest)]
 
     def risk(self) -> RiskView:
         """Level, kill and limits as heard."""

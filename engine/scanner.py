@@ -12,7 +12,6 @@ from typing import NamedTuple
 import msgspec
 
 from engine.component import NOTHING, Component, Outputs
-from engine.config import ScannerConfig
 from engine.instruments import PPM, Instrument, Instruments
 from engine.messages import (
     AnyMessage,
@@ -24,6 +23,7 @@ from engine.messages import (
     Started,
     TimerFired,
 )
+from engine.scanner_config import ScannerConfig
 from engine.units import Round, parse_decimal
 from ext.pricing import cross, sweep
 

@@ -6,6 +6,8 @@ from engine.messages import (
     BalanceUpdate,
     BookPnL,
     Depth,
+    Difference,
+    DifferenceKind,
     Equity,
     Fill,
     KillProgress,
@@ -23,6 +25,7 @@ from engine.views import (
     BalanceView,
     BookPnLView,
     BookView,
+    DifferenceView,
     EquityView,
     FillView,
     KillView,
@@ -223,12 +226,32 @@ class Viewer:
             simulated=True,
         )
 
-    def venue(self, status: VenueStatus) -> VenueView:
-        """A venue's status."""
+    def venue(self, status: VenueStatus, differences: int) -> VenueView:
+        """A venue's status, and how many differences its last comparison found."""
         counted = {
-            name: getattr(status, name) for name in VenueView.__struct_fields__ if name != "venue"
+            name: getattr(status, name)
+            for name in VenueView.__struct_fields__
+            if name not in ("venue", "differences", "circuit")
         }
-        return VenueView(venue=self._instruments.venues[status.venue], **counted)
+        return VenueView(
+            venue=self._instruments.venues[status.venue],
+            differences=differences,
+            circuit=status.circuit.name,
+            **counted,
+        )
+
+    def difference(self, found: Difference) -> DifferenceView:
+        """A difference; what is of an asset is shown in it, all else are counts and lots."""
+        of_asset = found.kind in (DifferenceKind.BALANCE_DRIFT, DifferenceKind.POSITION_DRIFT)
+        decimals = self._decimals(found.subject) if of_asset else 0
+        return DifferenceView(
+            venue=self._instruments.venues[found.venue],
+            kind=found.kind.name,
+            subject=found.subject,
+            ours=format_decimal(found.ours, decimals),
+            theirs=format_decimal(found.theirs, decimals),
+            repaired=found.repaired,
+        )
 
     def kill(self, told: KillProgress) -> KillView:
         """How far a kill is."""

@@ -162,7 +162,8 @@ class EquityView(View, frozen=True, kw_only=True):
 class VenueView(View, frozen=True, kw_only=True):
     """A venue's connection and what it has counted; see `VenueStatus`.
 
-    `verifies` says what of its books can be checked at all.
+    `verifies` says what of its books can be checked at all. `differences` is what the last comparison of
+    our orders, fills and balances with the venue's found; creates wait until it is `reconciled`.
     """
 
     venue: str
@@ -185,6 +186,25 @@ class VenueView(View, frozen=True, kw_only=True):
     verifies: str
     orders_open: int
     orders_unknown: int
+    orders_foreign: int
+    reconciled: bool
+    differences: int
+    circuit: str
+    health: int
+    success_bps: int
+    clock_offset_ns: int
+    requests_waiting: int
+
+
+class DifferenceView(View, frozen=True, kw_only=True):
+    """Where a venue's books and ours differed: what each side said, and whether it was repaired."""
+
+    venue: str
+    kind: str
+    subject: str
+    ours: str
+    theirs: str
+    repaired: bool
 
 
 class LimitView(View, frozen=True, kw_only=True):
@@ -280,6 +300,7 @@ class StateView(View, frozen=True, kw_only=True):
     pnl: list[PnLView]
     book_pnl: list[BookPnLView]
     worth: list[EquityView]
+    differences: list[DifferenceView]
     risk: RiskView
 
 

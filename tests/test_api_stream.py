@@ -26,7 +26,7 @@ from engine.edges.api_client import ApiClient, ApiError, EngineView
 from engine.edges.solo import SoloRun
 from engine.monitor import Monitor
 from engine.views import RiskView, View
-from tests.test_api import DEMO, TOKEN, Server
+from tests.api_rig import DEMO, TOKEN, Server
 
 BULK = "x" * 100_000
 PATIENCE_S = 10.0

@@ -3,6 +3,7 @@
 import mmap
 import os
 import select
+import signal
 import struct
 import time
 
@@ -29,6 +30,17 @@ def test_no_ring_is_lost_between_two_processes() -> None:
     if child == 0:
         _writer(memory)
         os._exit(0)
+    try:
+        _read(memory)
+        assert os.waitpid(child, 0)[1] == 0
+    except BaseException:
+        os.kill(child, signal.SIGKILL)  # it would spin for ever
+        os.waitpid(child, 0)
+        raise
+
+
+def _read(memory: mmap.mmap) -> None:
+    """Take every number in turn, asleep between two where the writer is slower."""
     bell = Bell(memory, 0)
     last = 0
     while last < ROUNDS:
@@ -43,7 +55,6 @@ def test_no_ring_is_lost_between_two_processes() -> None:
             bell.unpark()
         last = number
         struct.pack_into("<q", memory, BELL_BYTES + 8, last)
-    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_rings_a_pipe_for_a_reader_with_an_event_loop() -> None:

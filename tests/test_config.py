@@ -45,7 +45,12 @@ def test_a_protocol_that_may_be_named_has_a_handler() -> None:
             'name = "beta"\n[venues.trading]\nsecret_env = "no variable"',
             "secret_env: Expected `str` matching",
         ),
-        ('kind = "arbitrage"', 'kind = "magic"', r"bots\[0\].kind|bots\[...\].kind"),
+        (
+            'kind = "arbitrage"',
+            'kind = "magic"',
+            r"bots\[0\]: kind: 'magic' is neither",
+        ),
+        ('kind = "arbitrage"', 'kind = "a b:C"', r"bots\[0\].kind: Expected `str` matching"),
         ('name = "beta"', 'name = "alpha"', r"venues\[1\].name: 'alpha' is there twice"),
         ('venue = "beta"', 'venue = "delta"', r"instruments\[2\].venue: one of alpha, beta"),
         ('tick_size = "0.05"', 'tick_size = "0"', "instruments: BTC/USDT: .*above zero"),

@@ -1,5 +1,6 @@
 """The monitor: the newest of everything, bounded, silent, and whole after a restore."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,18 +9,30 @@ from engine import monitor as monitor_module
 from engine.messages import (
     AnyMessage,
     BalanceUpdate,
+    CancelAll,
+    Difference,
+    DifferenceKind,
     Drain,
+    KillProgress,
     KillSwitch,
     OpportunityGone,
     OrderState,
     PnL,
     PositionUpdate,
     Reason,
+    Reconcile,
+    Reconciled,
+    ResolveUnknown,
     Risk,
     RiskLevel,
+    Scope,
+    SetBreaker,
+    SetLimit,
+    SetRiskLevel,
     VenueStatus,
 )
 from engine.monitor import Monitor
+from engine.routes import DURABLE
 from tests.streams import (
     SECOND,
     Stream,
@@ -157,6 +170,53 @@ def test_risk_and_the_kill_switch() -> None:
     assert not monitor.risk().kill_switch
 
 
+def test_why_the_level_is_what_it_is_and_how_far_a_kill_is() -> None:
+    """The kill's progress is that of this kill: it is gone once the level is below HALT."""
+    halt = RiskLevel(4, 1, SECOND, Risk.HALT, Reason.DRAWDOWN)
+    monitor = fed(halt, KillProgress(4, 2, SECOND, Risk.HALT, 3, 1, 0, False))
+    shown = monitor.risk()
+    assert (shown.level, shown.reason) == ("HALT", "DRAWDOWN")
+    assert shown.kill is not None
+    assert (shown.kill.resting, shown.kill.unknown, shown.kill.finished) == (3, 1, False)
+    monitor.on_message(RiskLevel(4, 3, SECOND, Risk.NORMAL, Reason.OPERATOR), SECOND)
+    assert monitor.risk().kill is None
+
+
+def test_differences_are_kept_once_each_and_newest_first() -> None:
+    """What became of one replaces what was said of it before; the venue shows its last count."""
+    drift, ghost = DifferenceKind.BALANCE_DRIFT, DifferenceKind.GHOST_ORDER
+    monitor = fed(
+        Difference(1, 1, SECOND, 0, drift, "BTC", 1, 2, False),
+        Difference(1, 2, SECOND, 0, ghost, "a", 1, 0, True),
+        Difference(1, 3, SECOND, 0, drift, "BTC", 1, 2, True),
+        status(0, True),
+        Reconciled(1, 4, SECOND, 0, True, 2),
+    )
+    found = monitor.differences(ROWS)
+    assert [(each.subject, each.repaired) for each in found] == [("BTC", True), ("a", True)]
+    assert [venue.differences for venue in monitor.venues()] == [2]
+
+
+OPERATOR = (
+    SetRiskLevel(0, 7, 0, Risk.HALT, "me"),
+    SetLimit(0, 7, 0, Scope.GLOBAL, "", "order_notional_max", "10", "me"),
+    SetBreaker(0, 7, 0, 1, True, "me"),
+    Reconcile(0, 7, 0, 1, "me"),
+    ResolveUnknown(0, 7, 0, 1, "ab12", OrderState.CANCELLED, "me"),
+    CancelAll(0, 7, 0, -1, "me"),
+)
+
+
+@pytest.mark.parametrize("word", OPERATOR, ids=lambda word: type(word).__name__)
+def test_an_operators_word_is_passed_on_once(word: AnyMessage) -> None:
+    """As the view's own, with its next number; what comes back to it goes nowhere."""
+    monitor = make()
+    (said,) = monitor.on_message(word, SECOND)
+    assert said == msgspec.structs.replace(word, sender=8, sequence=1)
+    assert monitor.on_message(said, SECOND) == ()
+    assert type(said) in DURABLE
+
+
 def test_a_book_is_simulated_unless_its_venue_says_otherwise() -> None:
     """What is not known to be real is not shown as real."""
     levels = [(1, 1)]
@@ -194,6 +254,9 @@ def told(draw: st.DrawFn) -> AnyMessage:
                 PositionUpdate(5, 1, SECOND, "BTC", "USDT", number, 1, 1, 1),
                 BalanceUpdate(5, 1, SECOND, number, "USDT", 1),
                 PnL(5, 1, SECOND, "USDT", number, 1, 1, 1),
+                Difference(1, 1, SECOND, number, DifferenceKind.GHOST_ORDER, "a", 1, 0, True),
+                Reconciled(1, 1, SECOND, number, True, number),
+                KillProgress(4, 1, SECOND, Risk.HALT, number, 0, 0, False),
                 RiskLevel(4, 1, SECOND, Risk.HALT, Reason.KILLED),
                 KillSwitch(0, 1, SECOND, True),
             ]

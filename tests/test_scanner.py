@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import ScannerConfig
 from engine.instruments import Instrument, Instruments
 from engine.messages import (
     AnyMessage,
@@ -20,6 +19,7 @@ from engine.messages import (
     TimerFired,
 )
 from engine.scanner import Scanner
+from engine.scanner_config import ScannerConfig
 from tests.streams import MS, SECOND, depth, holds_over_restore, market, run
 
 # A fee and a least profit at which no two prices tie, so that floats and fractions agree.

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
+from engine.assembly import strategy_class
 from engine.backtest.simulation import Kept
-from engine.config import BotConfig
+from engine.config import BotConfig, ConfigError
 from engine.messages import (
     AnyMessage,
     BookTop,
@@ -120,3 +123,26 @@ def test_the_page_prints_the_file() -> None:
     assert f"```python\n{code}```" in page
     class_lines = code.partition("class TakeCheapest")[2].strip().splitlines()
     assert len(class_lines) <= 20
+
+
+def test_a_class_of_ones_own_is_named_in_the_configuration() -> None:
+    """By its module and name; it is the same class that the module has."""
+    assert strategy_class("tests.examples.take_cheapest:TakeCheapest", 0) is TakeCheapest
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        (
+            "no.such.module:Bot",
+            r"bots\[2\].kind: no.such.module cannot be imported: ModuleNotFound",
+        ),
+        ("tests.examples.take_cheapest:Dear", r"bots\[2\].kind: 'Dear' is no such class in tests"),
+        ("engine.risk:RiskGuard", "'RiskGuard' is no subclass of engine.bots.base.Strategy"),
+        ("engine.messages:BUY", "'BUY' is no subclass"),
+    ],
+)
+def test_a_class_that_is_none_is_refused_by_its_place(kind: str, says: str) -> None:
+    """Before anything starts: the message names the bot and what was found."""
+    with pytest.raises(ConfigError, match=says):
+        strategy_class(kind, 2)

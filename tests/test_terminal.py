@@ -13,7 +13,7 @@ from engine.edges.api_client import ApiClient, ApiError, EngineView
 from engine.edges.screen import line, status
 from engine.edges.terminal import LiveView, render, summary
 from engine.views import PnLView, RiskView
-from tests.test_api import Server
+from tests.api_rig import Server
 
 SIZES = [(80, 24), (100, 30), (120, 40), (200, 60)]
 

@@ -16,6 +16,8 @@ from engine.messages import (
     BalanceUpdate,
     BookPnL,
     BookState,
+    Difference,
+    DifferenceKind,
     Equity,
     OrderRefused,
     OrderState,
@@ -180,10 +182,21 @@ def test_money_reads_back(units: list[int]) -> None:
 
 def test_a_venue_shows_every_counter() -> None:
     """Each counter under its own name, none taken for another."""
-    shown = VIEWER.venue(VenueStatus(1, 1, SECOND, 1, True, *range(10, 19), False))
+    shown = VIEWER.venue(VenueStatus(1, 1, SECOND, 1, True, *range(10, 19), False), 3)
+    assert (shown.differences, shown.reconciled, shown.circuit) == (3, True, "CLOSED")
     assert (shown.venue, shown.connected, shown.simulated) == ("venue1", True, False)
     names = (
         "frames gaps checksums checksums_failed crossed resyncs malformed orders_open "
         "orders_unknown"
     )
     assert [getattr(shown, name) for name in names.split()] == list(range(10, 19))
+
+
+def test_a_difference_speaks_the_unit_of_what_differs() -> None:
+    """A balance in its asset; orders and fills are counted."""
+    drift, order = DifferenceKind.BALANCE_DRIFT, DifferenceKind.GHOST_ORDER
+    held = VIEWER.difference(Difference(5, 1, SECOND, 1, drift, "BTC", 5 * 10**7, 10**8, False))
+    assert (held.venue, held.kind, held.repaired) == ("venue1", "BALANCE_DRIFT", False)
+    assert (held.ours, held.theirs) == ("0.50000000", "1.00000000")
+    ghost = VIEWER.difference(Difference(5, 1, SECOND, 0, order, "ab12", 1, 0, True))
+    assert (ghost.subject, ghost.ours, ghost.theirs, ghost.repaired) == ("ab12", "1", "0", True)

@@ -24,6 +24,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.params import FromPath, JSONBody, Parameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from actors.api.control import control_routes
 from actors.api.page import PAGE
 from actors.api.source import SECTIONS, Section, Source
 from engine.views import (
@@ -31,6 +32,7 @@ from engine.views import (
     BalanceView,
     BookPnLView,
     BookView,
+    DifferenceView,
     EquityView,
     FillView,
     HealthView,
@@ -232,9 +234,14 @@ def _account_routes(source: Source) -> Handlers:
         """What everything is worth in the chosen currency, and the UTC day's profit."""
         return monitor.worth()
 
+    @get("/api/v1/differences", responses=_answers(400), sync_to_thread=False)
+    def differences(count: Rows = 50) -> list[DifferenceView]:
+        """Where a venue's books and ours differed, the newest first."""
+        return monitor.differences(count)
+
     @get("/api/v1/risk", sync_to_thread=False)
     def risk() -> RiskView:
-        """The RiskGuard's level and the kill switch."""
+        """The RiskGuard's level and why, the kill switch, and how far a kill has come."""
         return source.risk()
 
     @get("/api/v1/kill-switch", sync_to_thread=False)
@@ -247,7 +254,8 @@ def _account_routes(source: Source) -> Handlers:
         """Every section at once, as the stream sends it first."""
         return StateView(**{name: source.section(name) for name in SECTIONS})  # type: ignore[arg-type]
 
-    return [refusals, positions, balances, pnl, book_pnl, worth, risk, kill_switch_now, state]
+    account = [refusals, positions, balances, pnl, book_pnl, worth, differences]
+    return [*account, risk, kill_switch_now, state]
 
 
 def _action_routes(source: Source, token: str) -> Handlers:
@@ -262,14 +270,14 @@ def _action_routes(source: Source, token: str) -> Handlers:
 
     security: list[dict[str, list[str]]] = [{"token": []}]
 
-    @post(
-        "/api/v1/kill-switch",
-        guards=[needs_token],
-        security=security,
-        responses=_answers(400, 401),
-        status_code=200,
-        sync_to_thread=False,
-    )
+    guarded: dict[str, Any] = {
+        "guards": [needs_token],
+        "security": security,
+        "responses": _answers(400, 401),
+        "sync_to_thread": False,
+    }
+
+    @post("/api/v1/kill-switch", **guarded, status_code=200)
     def kill_switch(data: JSONBody[KillSwitchBody]) -> RiskView:
         """Turn the kill switch; it latches, and it takes effect at every gateway's next look."""
         source.turn_kill_switch(data.on)
@@ -288,7 +296,7 @@ def _action_routes(source: Source, token: str) -> Handlers:
         source.stop()
         return Done("the engine drains and stops")
 
-    return [kill_switch, stop]
+    return [kill_switch, stop, *control_routes(source, {**guarded, "status_code": 202})]
 
 
 def _stream_routes(source: Source) -> Handlers:

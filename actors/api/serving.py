@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import uvicorn
@@ -14,6 +14,7 @@ from actors.api.source import Source
 from engine.api_config import ApiConfig
 from engine.edges.loop import ActorLoop
 from engine.edges.statistics import Statistics
+from engine.messages import AnyMessage
 from engine.monitor import Monitor
 
 
@@ -77,7 +78,11 @@ def make_source(loop: ActorLoop, monitor: Monitor, runtime: str) -> Source:
         for actor in topology.actors
     }
     statistics = Statistics(loop.directory, components)
-    return Source(monitor, loop.directory, statistics, loop.kill_switch, runtime)
+
+    def tell(make: Callable[[int], AnyMessage]) -> None:
+        loop.inject(make(loop.next_shell_sequence()))
+
+    return Source(monitor, loop.directory, statistics, loop.kill_switch, runtime, tell)
 
 
 async def serve_api(

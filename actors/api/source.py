@@ -8,6 +8,7 @@ import msgspec
 
 from engine.edges.directory import Directory, KillSwitchPage
 from engine.edges.statistics import Statistics
+from engine.messages import AnyMessage
 from engine.monitor import Monitor
 from engine.views import ActorView, HealthView, RiskView, View
 
@@ -25,6 +26,7 @@ Section = Literal[
     "pnl",
     "book_pnl",
     "worth",
+    "differences",
     "risk",
 ]
 SECTIONS: tuple[Section, ...] = (
@@ -41,14 +43,19 @@ SECTIONS: tuple[Section, ...] = (
     "pnl",
     "book_pnl",
     "worth",
+    "differences",
     "risk",
 )
 STREAM_LEVELS = 5
 STREAM_ROWS = 50
 
 
+Tell = Callable[[Callable[[int], AnyMessage]], None]
+"""Puts an operator's message into the view actor's inbox; it is made with its number there."""
+
+
 class Source:
-    """Reads for every route; the two actions that change something."""
+    """Reads for every route, and the actions that change something."""
 
     def __init__(
         self,
@@ -57,7 +64,9 @@ class Source:
         statistics: Statistics,
         kill_switch: KillSwitchPage,
         runtime: str,
+        tell: Tell,
     ) -> None:
+        self.tell = tell
         self.monitor = monitor
         self._directory = directory
         self._statistics = statistics
@@ -115,6 +124,7 @@ class Source:
             "pnl": monitor.pnl,
             "book_pnl": monitor.book_pnl,
             "worth": monitor.worth,
+            "differences": lambda: monitor.differences(STREAM_ROWS),
             "risk": self.risk,
         }
         return readers[name]()  # type: ignore[return-value]  # each gives views

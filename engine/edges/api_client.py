@@ -1,6 +1,7 @@
 """A small client of the control API, for the terminal: one read of everything it shows."""
 
 import http.client
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -43,6 +44,8 @@ class ApiError(RuntimeError):
 
 
 _DECODER = msgspec.json.Decoder(EngineView)
+_RISK = msgspec.json.Decoder(RiskView)
+Decoded = TypeVar("Decoded")
 
 
 class ApiClient:
@@ -53,10 +56,17 @@ class ApiClient:
 
     def state(self) -> EngineView:
         """All sections at once; raises ApiError."""
+        return _decoded(_DECODER, self._read("/api/v1/state"))
+
+    def risk(self) -> RiskView:
+        """The guard's level, the kill switch and how far a kill is; raises ApiError."""
+        return _decoded(_RISK, self._read("/api/v1/risk"))
+
+    def _read(self, path: str) -> bytes:
         parts = urlsplit(self.address)
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
         try:
-            connection.request("GET", "/api/v1/state")
+            connection.request("GET", path)
             answer = connection.getresponse()
             body = answer.read()
         except (OSError, http.client.HTTPException) as error:
@@ -65,7 +75,11 @@ class ApiClient:
             connection.close()
         if answer.status != 200:
             raise ApiError(f"status {answer.status}")
-        try:
-            return _DECODER.decode(body)
-        except msgspec.DecodeError as error:
-            raise ApiError(str(error)) from error
+        return body
+
+
+def _decoded(decoder: msgspec.json.Decoder[Decoded], body: bytes) -> Decoded:
+    try:
+        return decoder.decode(body)
+    except msgspec.DecodeError as error:
+        raise ApiError(str(error)) from error

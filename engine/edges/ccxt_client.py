@@ -15,6 +15,12 @@ from engine.edges.doctor import check_exchange
 PATIENCE_MAX_S = 600.0
 
 
+def load_ccxt() -> None:
+    """Import it, which takes a second of a core: before anybody counts an actor's heartbeats."""
+    for name in ("ccxt", "ccxt.async_support", "ccxt.pro"):
+        importlib.import_module(name)
+
+
 class _Spent(NamedTuple):
     until: float
     wait_s: float

@@ -101,6 +101,9 @@ def _venues(view: EngineView) -> Section:
         Column("unchecked", number=True, wide=True),
         Column("off grid", number=True, wide=True),
         Column("verifies", wide=True),
+        Column("reconciled"),
+        Column("circuit"),
+        Column("health", number=True, wide=True),
     )
     rows = [
         (
@@ -117,10 +120,14 @@ def _venues(view: EngineView) -> Section:
             f"{venue.unchecked:,}",
             f"{venue.off_grid:,}",
             venue.verifies,
+            "yes" if venue.reconciled else "no",
+            venue.circuit.lower(),
+            str(venue.health),
         )
         for venue in view.venues
     ]
-    warned = frozenset(n for n, venue in enumerate(view.venues) if not venue.connected)
+    bad = [not (v.connected and v.reconciled and v.circuit == "CLOSED") for v in view.venues]
+    warned = frozenset(n for n, wrong in enumerate(bad) if wrong)
     return Section(columns, rows, warned, whole=True)
 
 
@@ -259,7 +266,14 @@ def _risk_line(view: EngineView) -> Text:
     if view.risk is not None:
         if view.risk.kill_switch:
             text.append("KILL SWITCH ON  ", style="bold red")
-        text.append(f"risk {view.risk.level}  ")
+        caused = view.risk.reason not in ("", "NONE")
+        why = f" ({view.risk.reason})" if caused else ""
+        text.append(f"risk {view.risk.level}{why}  ")
+        if view.risk.kill is not None:
+            kill = view.risk.kill
+            resting = kill.resting if kill.resting >= 0 else "?"
+            done = "finished" if kill.finished else f"{resting} resting, {kill.unknown} in doubt"
+            text.append(f"kill: {done}  ", style="bold")
     opened = sum(venue.orders_open for venue in view.venues)
     unknown = sum(venue.orders_unknown for venue in view.venues)
     text.append(f"orders open {opened}")

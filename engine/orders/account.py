@@ -196,7 +196,7 @@ class Account:
             if now_ns < waits.ask_at_ns:
                 continue
             waits.ask_at_ns = now_ns + self._timeout_ns
-            ref = OrderRef("", venue_id, waits.fills[0].instrument)
+            ref = OrderRef("", venue_id, waits.fills[0][0].instrument)
             request = calls.trading.query(ref, calls.clock.earliest(now_ns))
             messages += calls.ask(Lane.DATA, Wish(CallKind.QUERY, ready=request), now_ns) or []
         return messages
@@ -301,10 +301,8 @@ class Account:
         late_ns = calls.clock.at(desk.now_ns) - self._timeout_ns
         messages: Messages = []
         for fill in news.fills:
-            if self._is_history(fill):
-                self._fills.pass_over(fill)
-                continue
-            told = self._fills.take(fill, desk.received_ns)
+            history = self._fresh and fill.venue_ns < self._history_ns
+            told = self._fills.take(fill, desk.received_ns, history)
             if told and calls.trading.private_stream and fill.venue_ns < late_ns:
                 kind = DifferenceKind.MISSING_FILL
                 told.append(desk.difference(kind, fill.trade_id, 0, fill.lots, True))
@@ -320,12 +318,6 @@ class Account:
             return messages + (calls.ask(Lane.DATA, wish, desk.now_ns) or [])
         self._pursuit.told_fills(place, through_ns, asked_ns)
         return messages + self.got(CallKind.FILLS, place, asked_ns)
-
-    def _is_history(self, fill: FillSeen) -> bool:
-        """Whether a fill is in our first balance and of no order that was placed from here."""
-        if not self._fresh or fill.venue_ns >= self._history_ns or self._fills.is_told(fill):
-            return False
-        return not self._desk.placed(self._desk.name_of(fill.client_order_id, fill.venue_order_id))
 
     def balances(self, news: BalancesSeen, pending: Pending | None, ends: bool) -> Messages:
         """What the account holds; a round's are told at its end."""

@@ -10,8 +10,8 @@ from typing import cast
 import msgspec
 
 from engine.messages import (
-    AnyMessage,
     CallKind,
+    OrderIntent,
     OrderRequest,
     OrderState,
     SendFrame,
@@ -43,11 +43,13 @@ CHANGES = frozenset({CallKind.CREATE, CallKind.CANCEL, CallKind.CANCEL_ALL, Call
 class Pending(msgspec.Struct):
     """A call under way: when it was asked by our clock, and the least that the venue's showed then.
 
-    A `late` one was given up; its answer still says something.
+    Of one that goes on with another these are the first one's; `sent_ns` is its own. A `late` one was
+    given up; its answer still says something.
     """
 
     wish: Wish
     request: Request
+    sent_ns: int
     asked_ns: int
     from_ns: int
     late: bool = False
@@ -101,19 +103,29 @@ class Calls:
         self._count = 0
         self._timer_ns = 0
 
-    def ask(self, lane: Lane, wish: Wish, now_ns: int, received_ns: int = 0) -> Messages | None:
-        """Ask now, or wait in the lane: what leaves. None: there is no place to wait.
+    def create(self, order: Order, lane: Lane, now_ns: int, received_ns: int) -> Messages | None:
+        """Place an order, as `ask` asks. Raises Unsupported as `Trading.create` does."""
+        request = self._create(order.intent, now_ns)
+        if self.breaker.lets(lane, now_ns) and self.lanes.take(lane, request.weights, now_ns):
+            return self._place(order, request, now_ns, received_ns)
+        intent = order.intent
+        wish = Wish(CallKind.CREATE, intent.client_order_id, intent.instrument)
+        if not self.lanes.wait(lane, Waiting(wish, request.weights, intent.expires_ns)):
+            return None
+        return self.set_timer(now_ns)
 
-        Raises Unsupported as `Trading.create` does.
-        """
+    def _create(self, intent: OrderIntent, now_ns: int) -> Request:
+        venue_ns = now_ns + self.clock.offset_ns
+        return self.trading.create(intent, venue_ns, venue_ns + self._deadline_ns)
+
+    def ask(self, lane: Lane, wish: Wish, now_ns: int, received_ns: int = 0) -> Messages | None:
+        """Ask now, or wait in the lane: what leaves. None: there is no place to wait."""
         request = self._make(wish, now_ns)
         if request is None:
             return []
         if self.breaker.lets(lane, now_ns) and self.lanes.take(lane, request.weights, now_ns):
             return self._leave(wish, request, now_ns, received_ns)
-        order = self.desk.open.get(wish.name) if wish.kind is CallKind.CREATE else None
-        expires_ns = 0 if order is None else order.intent.expires_ns
-        if not self.lanes.wait(lane, Waiting(wish, request.weights, expires_ns)):
+        if not self.lanes.wait(lane, Waiting(wish, request.weights, 0)):
             return None
         return self.set_timer(now_ns)
 
@@ -145,8 +157,7 @@ class Calls:
         if name and name not in desk.open:
             return None
         if kind is CallKind.CREATE:
-            venue_ns = self.clock.at(now_ns)
-            return trading.create(desk.open[name].intent, venue_ns, venue_ns + self._deadline_ns)
+            return self._create(desk.open[name].intent, now_ns)
         venue_ns = self.clock.earliest(now_ns)
         if kind is CallKind.CANCEL:
             return trading.cancel(desk.ref(name), venue_ns)
@@ -175,45 +186,62 @@ class Calls:
         return several[kind]()
 
     def _leave(self, wish: Wish, request: Request, now_ns: int, received_ns: int) -> Messages:
-        """The request as an effect; an answered one is awaited from now on. An order is SENT first."""
+        """The request as an effect; an answered one is awaited from now on."""
         desk, trading, kind = self.desk, self.trading, request.kind
-        messages: Messages = []
-        call, raises, expires_ns = 0, False, 0
-        if request.answered:
-            call = self._count = self._count + 1
-            self.pending[call] = Pending(wish, request, now_ns, self.clock.earliest(now_ns))
-            self.breaker.left()
-            if len(self.pending) > PENDING_MAX:
-                del self.pending[next(iter(self.pending))]
         if kind is CallKind.CREATE:
-            order = desk.open[wish.name]
-            raises, expires_ns = order.raises, order.intent.expires_ns
-            self._sent(order, request, now_ns)
-            messages = desk.move(wish.name, OrderState.SENT, received_ns)
-        elif kind is CallKind.CLOCK and not call:
+            return self._place(desk.open[wish.name], request, now_ns, received_ns)
+        call = self._await(wish, request, now_ns) if request.answered else 0
+        if kind is CallKind.CLOCK and not call:
             # Until it is answered the first one counts: nobody knows to which an answer belongs.
             self.clock_asked_ns = self.clock_asked_ns or now_ns
-        effect: AnyMessage
         stamp = (desk.sender, desk.stamp(), received_ns, desk.venue)
-        place, name, payload = self._connection, wish.name, request.payload
+        place, payload = self._connection, request.payload
         if kind in CHANGES:
-            effect = OrderRequest(*stamp, place, name, raises, expires_ns, payload, call, kind)
-        elif not call:
-            effect = SendFrame(*stamp, place, payload)
-        elif trading.shared_line:
+            return [OrderRequest(*stamp, place, wish.name, False, 0, payload, call, kind)]
+        if not call:
+            return [SendFrame(*stamp, place, payload)]
+        if trading.shared_line:
             payload = cast("SharedLineTrading", trading).framed(request, call)
-            effect = SendFrame(*stamp, place, payload)
-        else:
-            effect = VenueCall(*stamp, call, kind, payload)
-        messages.append(effect)
-        return messages
+            return [SendFrame(*stamp, place, payload)]
+        return [VenueCall(*stamp, call, kind, payload)]
 
-    def _sent(self, order: Order, request: Request, now_ns: int) -> None:
+    def _place(self, order: Order, request: Request, now_ns: int, received_ns: int) -> Messages:
+        """An order is SENT, and then its request leaves."""
+        desk, intent = self.desk, order.intent
+        name, call = intent.client_order_id, 0
+        if request.answered:
+            wish = Wish(CallKind.CREATE, name, intent.instrument)
+            call = self._await(wish, request, now_ns)
         order.doubt_at_ns = now_ns + self._timeout_ns
-        order.proof_ns = self.proof_ns(now_ns)
-        if order.proof_ns and request.deadline_ns:
-            order.proof_ns = request.deadline_ns + self.margin_ns
+        if self.trading.has_deadline:
+            deadline_ns = request.deadline_ns or now_ns + self.clock.offset_ns + self._deadline_ns
+            order.proof_ns = deadline_ns + self.margin_ns
         order.proof_own_ns = self.proof_own_ns(now_ns)
+        return [
+            *desk.move(name, OrderState.SENT, received_ns),
+            OrderRequest(
+                desk.sender,
+                desk.stamp(),
+                received_ns,
+                desk.venue,
+                self._connection,
+                name,
+                order.raises,
+                intent.expires_ns,
+                request.payload,
+                call,
+            ),
+        ]
+
+    def _await(self, wish: Wish, request: Request, now_ns: int) -> int:
+        """The number of a call whose answer is awaited from now on."""
+        call = self._count = self._count + 1
+        asked_ns, from_ns = wish.goes_on or (now_ns, self.clock.earliest(now_ns))
+        self.pending[call] = Pending(wish, request, now_ns, asked_ns, from_ns)
+        self.breaker.left()
+        if len(self.pending) > PENDING_MAX:
+            del self.pending[next(iter(self.pending))]
+        return call
 
     def proof_ns(self, now_ns: int) -> int:
         """From when on by its clock a venue proves that an order sent by now never arrived; 0: never."""
@@ -239,7 +267,7 @@ class Calls:
         """The calls that were not answered in time, once each; those long gone are forgotten."""
         late = []
         for call, pending in list(self.pending.items()):
-            waited_ns = now_ns - pending.asked_ns
+            waited_ns = now_ns - pending.sent_ns
             if waited_ns < self._timeout_ns:
                 break  # they stand in order of asking
             if not pending.late:

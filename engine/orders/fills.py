@@ -18,11 +18,14 @@ NAMELESS_MAX_NS = 600_000_000_000
 
 
 class Nameless(msgspec.Struct):
-    """Fills of an order whose client id is not known yet; it is asked for again at `ask_at_ns`."""
+    """Fills of an order whose client id is not known yet; it is asked for again at `ask_at_ns`.
+
+    With each, whether our first balance has it, unless it is of an order that was placed from here.
+    """
 
     since_ns: int
     ask_at_ns: int
-    fills: list[FillSeen]
+    fills: list[tuple[FillSeen, bool]]
 
 
 class FillsState(msgspec.Struct):
@@ -59,8 +62,11 @@ class Fills:
         """Whether a fill was here before."""
         return _key(news) in self._trades
 
-    def take(self, news: FillSeen, received_ns: int) -> Messages:
-        """A fill, told if it is new and its order can be named."""
+    def take(self, news: FillSeen, received_ns: int, history: bool = False) -> Messages:
+        """A fill, told if it is new and its order can be named.
+
+        One of `history` is in our first balance: only of an order placed from here it is told.
+        """
         desk = self._desk
         if news.number:
             if news.number == self.number + 1:
@@ -69,9 +75,13 @@ class Fills:
         if self.is_told(news):
             return []
         remember(self._trades, _key(news), None, TRADES_MAX)
-        if not desk.name_of(news.client_order_id, news.venue_order_id):
+        name = desk.name_of(news.client_order_id, news.venue_order_id)
+        if not name:
             waits = self.nameless.setdefault(news.venue_order_id, Nameless(desk.now_ns, 0, []))
-            waits.fills.append(news)
+            waits.fills.append((news, history))
+            return []
+        if history and not desk.placed(name):
+            self.number = max(self.number, news.number)
             return []
         return self._tell(news, received_ns)
 
@@ -123,13 +133,12 @@ class Fills:
         self._desk.learn(venue_id, name)
         waits = self.nameless.pop(venue_id, None)
         told = [] if waits is None else waits.fills
-        return [message for fill in told for message in self._tell(fill, received_ns)]
-
-    def pass_over(self, news: FillSeen) -> None:
-        """A fill from before our first balance: it is in that already and is never told."""
-        remember(self._trades, _key(news), None, TRADES_MAX)
-        self.number = max(self.number, news.number)
-        self._highest = max(self._highest, news.number)
+        placed = self._desk.placed(name)
+        messages: Messages = []
+        for fill, history in told:
+            if placed or not history:
+                messages += self._tell(fill, received_ns)
+        return messages
 
     def transferred(self, news: TransferSeen, received_ns: int) -> Messages:
         """Money came or went, once."""

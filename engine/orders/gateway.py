@@ -131,11 +131,10 @@ class Gateway:
         self._risk_epoch = max(self._risk_epoch, command.epoch)
         if reason:
             return desk.rejected(intent, reason, command.received_ns)
-        desk.approve(intent, raises)
+        order = desk.approve(intent, raises)
         self.account.active.add(intent.instrument)
-        wish = Wish(CallKind.CREATE, name, intent.instrument)
         try:
-            messages = self.calls.ask(lane, wish, now_ns, command.received_ns)
+            messages = self.calls.create(order, lane, now_ns, command.received_ns)
         except (Unsupported, IdsDoNotFit):
             return desk.move(name, OrderState.REJECTED, command.received_ns, 0, Reason.UNSUPPORTED)
         if messages is None:
@@ -158,7 +157,7 @@ class Gateway:
             return Reason.EXPIRED
         if raises and not self.account.reconciled:
             return Reason.NOT_RECONCILED
-        if lane is Lane.OPEN and not self.calls.breaker.lets(lane, now_ns):
+        if lane is Lane.OPEN and self.calls.breaker.circuit is not Circuit.CLOSED:
             return Reason.BREAKER_OPEN
         return Reason.NONE
 

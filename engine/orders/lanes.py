@@ -36,7 +36,8 @@ CAPACITIES = (20_000, 1_000, 1_000, 1_000)
 class Wish(msgspec.Struct, frozen=True, array_like=True):
     """Something to ask of a venue; its request is made when it leaves, for it bears the time.
 
-    `part` is its place among the requests of its kind. One that its protocol made already is `ready`.
+    `part` is its place among the requests of its kind. One that its protocol made already is `ready`;
+    if it goes on with another, that was asked at those times, by our clock and the venue's.
     """
 
     kind: CallKind
@@ -44,6 +45,7 @@ class Wish(msgspec.Struct, frozen=True, array_like=True):
     instrument: int = -1
     part: int = 0
     ready: Request | None = None
+    goes_on: tuple[int, int] | None = None
 
 
 class Waiting(msgspec.Struct, frozen=True, array_like=True):
@@ -146,7 +148,7 @@ class Lanes:
                 held = {name for name, _ in queue[0].weights} if queue else set()
                 if queue and (not held or any(name in held for name, _ in weights)):
                     return False
-        return self._spend(lane, weights, now_ns)
+        return not weights or self._spend(lane, weights, now_ns)
 
     def _spend(self, lane: Lane, weights: Sequence[tuple[str, int]], now_ns: int) -> bool:
         windows = self._windows

@@ -176,7 +176,7 @@ class News:
     # --- the venue itself -----------------------------------------------------------------------------
 
     def _clock(self, news: ClockSeen, pending: Pending | None, ends: bool) -> Messages:
-        asked_ns = 0 if pending is None else pending.asked_ns
+        asked_ns = 0 if pending is None else pending.sent_ns
         if pending is None:
             asked_ns, self._calls.clock_asked_ns = self._calls.clock_asked_ns, 0
         if asked_ns:
@@ -194,5 +194,6 @@ class News:
     def _ask_more(self, news: AskMore, pending: Pending | None, ends: bool) -> Messages:
         if pending is None:
             return []
-        wish = msgspec.structs.replace(pending.wish, ready=news.request)
+        since = (pending.asked_ns, pending.from_ns)
+        wish = msgspec.structs.replace(pending.wish, ready=news.request, goes_on=since)
         return self._calls.ask(Lane.DATA, wish, self._desk.now_ns) or []

@@ -38,6 +38,7 @@ SECOND_NS = 1_000_000_000
 ASK_AGAIN_NS = SECOND_NS
 TEXT = "".join(map(chr, range(33, 127)))
 
+WORDS = {force: force.name.lower() for force in TimeInForce}
 STATES = {
     "acknowledged": OrderState.ACKNOWLEDGED,
     "partly_filled": OrderState.PARTLY_FILLED,
@@ -114,6 +115,7 @@ class _Frame(msgspec.Struct):
     retry_after_s: int = 1
 
 
+_encode = msgspec.json.Encoder().encode
 _FRAME = msgspec.json.Decoder(_Frame)
 _ORDER = msgspec.json.Decoder(_Order)
 _FILL = msgspec.json.Decoder(_Fill)
@@ -182,25 +184,21 @@ class SimulatedTrading:
     def create(self, intent: OrderIntent, venue_ns: int, deadline_ns: int) -> Request:
         """See `Trading`."""
         instrument = self._instruments[intent.instrument]
-        more: dict[str, Any] = {}
+        fields: dict[str, Any] = {
+            "op": "order",
+            "client_id": intent.client_order_id,
+            "symbol": self._names[intent.instrument],
+            "side": "buy" if intent.side == BUY else "sell",
+            "price": instrument.ticks_to_price(intent.ticks),
+            "qty": instrument.lots_to_quantity(intent.lots),
+            "tif": WORDS[intent.time_in_force],
+            "deadline_ns": deadline_ns,
+        }
         if intent.time_in_force is TimeInForce.GTD:
-            more["expire_ns"] = intent.good_until_ns
+            fields["expire_ns"] = intent.good_until_ns
         if intent.post_only:
-            more["post_only"] = True
-        request = _request(
-            CallKind.CREATE,
-            False,
-            op="order",
-            client_id=intent.client_order_id,
-            symbol=self._names[intent.instrument],
-            side="buy" if intent.side == BUY else "sell",
-            price=instrument.ticks_to_price(intent.ticks),
-            qty=instrument.lots_to_quantity(intent.lots),
-            tif=intent.time_in_force.name.lower(),
-            deadline_ns=deadline_ns,
-            **more,
-        )
-        return request._replace(deadline_ns=deadline_ns)
+            fields["post_only"] = True
+        return Request(CallKind.CREATE, _encode(fields), False, deadline_ns=deadline_ns)
 
     def cancel(self, ref: OrderRef, venue_ns: int) -> Request:
         """See `Trading`."""
@@ -358,4 +356,4 @@ class SimulatedTrading:
 
 
 def _request(kind: CallKind, answered: bool, **fields: Any) -> Request:
-    return Request(kind, msgspec.json.encode(fields), answered)
+    return Request(kind, _encode(fields), answered)

@@ -8,8 +8,10 @@ time, so a run is a function of its `Scenario`. See docs/simulation.md.
 import gc
 import heapq
 import shutil
+import tempfile
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 from engine.assembly import build, topology_of
@@ -73,7 +75,6 @@ class World:
         self._queue: list[tuple[int, int, Callable[..., None], tuple[object, ...]]] = []
         self._count = 0
         self._chance = Random(f"world/{scenario.seed}")
-        self._folder = SHARED / f"co-simulation-{id(self):x}-{gc.get_count()[0]}"
         self.actors = {name: Actor(name) for name in self.topology.actors}
         self._draining = False
         self.keys = [keys_of(config, place) for place in range(len(config.venues))]
@@ -325,7 +326,7 @@ class World:
 
     def run(self) -> Outcome:
         """Everything, until it is quiet or something is broken."""
-        self._folder.mkdir(parents=True)
+        self._folder = Path(tempfile.mkdtemp(prefix="co-simulation-", dir=SHARED))
         self.kill_switch = WatchedSwitch(self._folder / "kill-switch", self.invariants)
         invariant = seen = ""
         collecting = gc.isenabled()

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.edges.capture import CapturedFrame
-from engine.edges.journal import SegmentPath, read_inbox_from, segments
+from engine.edges.journal import SegmentPath, read_from, segments
 from engine.messages import Frame, MessageError, decode
 
 SCHEMA = pa.schema(
@@ -44,19 +44,19 @@ class TapeWriter:
         self._batch: list[dict[str, object]] = []
         self._writer = pq.ParquetWriter(path, SCHEMA, compression="zstd")
 
-    def follow(self) -> int:
-        """Take over what is new in all segments; how many messages that was."""
+    def follow(self, at_most: int) -> int:
+        """Take over so many of the messages that are new in all segments; how many there were."""
         taken = 0
         for actor in self._actors:
             for path in segments(self._folder / actor):
-                taken += self._follow(actor, path)
-        if len(self._batch) >= ROWS_A_GROUP:
-            self._flush()
+                if taken >= at_most:
+                    break
+                taken += self._follow(actor, path, min(at_most - taken, ROWS_A_GROUP))
         return taken
 
-    def _follow(self, actor: str, path: SegmentPath) -> int:
+    def _follow(self, actor: str, path: SegmentPath, at_most: int) -> int:
         place, offset = self._read.get(path, (0, 0))
-        records, offset = read_inbox_from(path, offset)
+        records, offset = read_from(path, "inbox", offset, at_most)
         for number, record in enumerate(records, place):
             self._batch.append(
                 {
@@ -70,6 +70,8 @@ class TapeWriter:
                 }
             )
         self._read[path] = (place + len(records), offset)
+        if len(self._batch) >= ROWS_A_GROUP:
+            self._flush()
         return len(records)
 
     def _flush(self) -> None:
@@ -80,7 +82,8 @@ class TapeWriter:
 
     def close(self) -> None:
         """Write the rest and the file's end; before this the file is not readable."""
-        self.follow()
+        while self.follow(ROWS_A_GROUP):
+            pass
         self._flush()
         self._writer.close()
 

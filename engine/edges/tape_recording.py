@@ -11,6 +11,8 @@ from engine.edges.tape import TapeWriter
 from ext.page import Page
 
 FOLLOW_EVERY_S = 0.5
+ROWS_A_STEP = 2_000
+"""Between two heartbeats: a successor has all segments of the run to read again."""
 
 
 class TapeRecording:
@@ -29,9 +31,10 @@ class TapeRecording:
         self._page.state = ActorState.RUNNING
         self._directory.enter(RECORDER, self._epoch, os.getpid())
         try:
-            while not self.stopping.wait(FOLLOW_EVERY_S / 4):
+            taken = 0
+            while not self.stopping.wait(0.0 if taken == ROWS_A_STEP else FOLLOW_EVERY_S / 4):
                 self._page.heartbeat_ns = time.monotonic_ns()
-                taken = self._tape.follow()
+                taken = self._tape.follow(ROWS_A_STEP)
                 if taken and self._page.first_step_ns == 0:
                     self._page.first_step_ns = time.monotonic_ns()
                 self._page.add(Counter.MESSAGES_IN, taken)

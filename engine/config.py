@@ -245,7 +245,9 @@ def _check(config: Config, source: str) -> None:
         if (venue.kind == "replay") != bool(venue.path):
             fail(f"venues[{place}].path", "a replay needs the path of a recording, others none")
         if venue.kind == "simulated" and venue.protocol not in SERVED:
-            fail(f"venues[{place}].protocol", f"a simulated venue speaks one of {SERVED}")
+            fail(
+                f"venues[{place}].protocol", f"a simulated venue speaks one of {', '.join(SERVED)}"
+            )
         if venue.kind == "watch" and venue.protocol == "simulated":
             fail(f"venues[{place}].protocol", "name the exchange's protocol, such as 'kraken'")
         if (venue.protocol == "ccxt") != bool(venue.exchange):

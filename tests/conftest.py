@@ -27,8 +27,8 @@ settings.register_profile("shared machine", deadline=None, print_blob=True)
 settings.load_profile("shared machine")
 
 ALONE = frozenset(
-    "bell bus cli cluster cluster_storm exchange_actor exchange_soak feed_faults full_disk kill loop page "
-    "record resume soak store_trading trade_queue".split()
+    "bell bus cli cluster cluster_storm exchange_actor exchange_soak full_disk soak store_trading "
+    "trade_queue".split()
 )
 """Test files of processes, of shared memory and of what must come in time: nothing runs beside them."""
 

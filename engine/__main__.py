@@ -37,8 +37,8 @@ from engine.edges.store import commands as store_commands
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="CryptoOrchestrator: an actor-based execution engine. This version trades simulated "
-    "markets only.",
+    help="CryptoOrchestrator: an actor-based execution engine. It trades simulated markets unless its "
+    "configuration names another mode.",
 )
 app.add_typer(catalog_commands.app, name="catalog")
 app.add_typer(flow_commands.app, name="flow")

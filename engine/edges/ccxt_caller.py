@@ -105,7 +105,10 @@ class Nonces:
 
 
 def open_client(account: Account, nonces: Nonces) -> Any:
-    """A client of ccxt.pro, or of ccxt where there is none; raises ConfigError for another id."""
+    """A client of ccxt.pro, or of ccxt where there is none.
+
+    Raises ConfigError for another id, and for a sandbox where the exchange has no testnet.
+    """
     name = account.exchange
     ccxt, pro = importlib.import_module("ccxt.async_support"), importlib.import_module("ccxt.pro")
     make = getattr(pro if name in pro.exchanges else ccxt, name, None)
@@ -126,6 +129,8 @@ def open_client(account: Account, nonces: Nonces) -> Any:
     client.on_json_response = partial(json.loads, parse_float=str)  # no float touches money
     hosts = PrivateHosts(account.mode, hosts_in(client.urls.get("api")))
     if account.mode == "sandbox":
+        if not client.urls.get("test"):
+            raise ConfigError(f"ccxt knows no testnet of {name}: mode 'sandbox' cannot trade there")
         client.set_sandbox_mode(True)
     else:
         client.urls["api"] = redirected(client.urls["api"], account.rest_url, account.stream_url)

@@ -11,28 +11,13 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from engine.config import Config, ConfigError, InstrumentConfig, VenueConfig
-from engine.edges.ccxt_client import redirected
+from engine.edges.ccxt_caller import Account, Caller, Nonces
 from engine.edges.doctor import Finding
-from engine.edges.private_hosts import HostRefused, PrivateHosts, hosts_in
+from engine.edges.private_hosts import HostRefused
 from engine.edges.secrets import Keys, keys_of
+from engine.venues.ccxt_exchanges import ccxt_id
 
 CLOCK_MS_MAX = 500
-CLIENTS = {
-    "binance": "binance",
-    "binance_futures": "binanceusdm",
-    "bitfinex": "bitfinex",
-    "bitstamp": "bitstamp",
-    "bybit": "bybit",
-    "bybit_linear": "bybit",
-    "coinbase": "coinbase",
-    "coinbase_exchange": "coinbaseexchange",
-    "gate": "gate",
-    "kraken": "kraken",
-    "kraken_v1": "kraken",
-    "kucoin": "kucoin",
-    "okx": "okx",
-}
-"""ccxt's id of the exchange whose protocol a venue speaks."""
 
 
 class Rights(NamedTuple):
@@ -94,59 +79,38 @@ async def examine(config: Config, environment: Mapping[str, str]) -> list[Findin
 async def _examine(config: Config, place: int, keys: Keys) -> list[Finding]:
     error_type = importlib.import_module("ccxt").BaseError  # loaded late: it takes seconds
     venue = config.venues[place]
+    exchange = ccxt_id(venue.protocol, venue.exchange)
+    account = Account(exchange, keys, config.mode, venue.rest_url, venue.stream_url)
     try:
-        client = _client(config.mode, venue, keys)
-    except HostRefused as error:
-        return [Finding(f"{venue.name} host", False, str(error), "see docs/going-live.md")]
+        caller = Caller(account, Nonces(exchange))
+    except ConfigError as error:
+        return [Finding(f"{venue.name} client", False, str(error), "see docs/going-live.md")]
     instruments = [i for i in config.instruments if i.venue == venue.name]
     findings: list[Finding] = []
     try:
         for ask in (_ask_rights, _ask_clock, _ask_balances):
-            findings.append(await _asked(venue, ask, client, error_type))
+            findings.append(await _asked(venue, ask, caller, error_type))
         for instrument in instruments:
             for of, asked in (("", _grid_asked(instrument)), (" fees", _fees_asked(instrument))):
                 what = instrument.symbol + of
-                findings.append(await _asked(venue, asked, client, error_type, what))
+                findings.append(await _asked(venue, asked, caller, error_type, what))
     finally:
-        await client.close()
+        await caller.close()
     return findings
-
-
-def _client(mode: str, venue: VenueConfig, keys: Keys) -> Any:
-    """The exchange's client; raises HostRefused where the mode may not reach its hosts."""
-    name = venue.exchange or CLIENTS[venue.protocol]
-    clients = importlib.import_module("ccxt.async_support")
-    client = getattr(clients, name)({"enableRateLimit": True, "timeout": 10_000})
-    client.number = str
-    production = hosts_in(client.urls["api"])
-    if mode == "sandbox":
-        if not client.urls.get("test"):
-            raise HostRefused(
-                f"{name} has no testnet that ccxt knows: mode 'sandbox' cannot trade there"
-            )
-        client.set_sandbox_mode(True)
-    if venue.rest_url:
-        client.urls["api"] = redirected(client.urls["api"], venue.rest_url, venue.stream_url)
-    hosts = PrivateHosts(mode, production)
-    for host in hosts_in(client.urls["api"]):
-        hosts.check(f"https://{host}/")
-    client.apiKey, client.secret = keys.key.reveal(), keys.secret.reveal()
-    client.password = keys.password.reveal()
-    return client
 
 
 Ask = Callable[[VenueConfig, Any], Awaitable[Finding]]
 
 
 async def _asked(
-    venue: VenueConfig, ask: Ask, client: Any, error_type: type[Exception], of: str = ""
+    venue: VenueConfig, ask: Ask, caller: Caller, error_type: type[Exception], of: str = ""
 ) -> Finding:
     """The finding, or that the exchange gave no answer and why."""
     try:
-        return await ask(venue, client)
-    except (error_type, KeyError, IndexError, TypeError) as error:
+        return await ask(venue, caller.client)
+    except (error_type, HostRefused, KeyError, IndexError, TypeError) as error:
         name = f"{venue.name} {of or ask.__name__.removeprefix('_ask_')}"
-        why = f"{type(error).__name__}: {str(error)[:300]}"
+        why = f"{type(error).__name__}: {caller.told(error).decode()}"
         return Finding(name, False, f"no answer: {why}", "see whether key and address are right")
 
 

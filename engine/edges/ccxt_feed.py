@@ -26,7 +26,7 @@ from engine.edges.ccxt_client import (
     trade_of,
 )
 from engine.edges.ccxt_session import Session
-from engine.edges.venue_socket import Inbox
+from engine.edges.venue_http import Inbox
 from engine.messages import FAILED, STREAMED, Connected, Disconnected, Frame
 
 WAIT_FIRST_S = 0.1

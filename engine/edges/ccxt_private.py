@@ -18,7 +18,7 @@ import msgspec
 from engine.edges.ccxt_caller import Account, Caller, Nonces, Said, open_client
 from engine.edges.ccxt_session import Session, first_of
 from engine.edges.ccxt_structures import result_of
-from engine.edges.venue_socket import Inbox
+from engine.edges.venue_http import Inbox
 from engine.messages import (
     STREAMED,
     Answer,

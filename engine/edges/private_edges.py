@@ -8,9 +8,10 @@ from engine.config import Config, ConfigError, VenueConfig
 from engine.edges.ccxt_caller import Account
 from engine.edges.ccxt_private import CcxtPrivate
 from engine.edges.private_hosts import PrivateHosts, hosts_in
-from engine.edges.private_http import Inbox, PrivateHttp
+from engine.edges.private_http import PrivateHttp
 from engine.edges.private_stream import PrivateStream
 from engine.edges.secrets import keys_of
+from engine.edges.venue_http import Inbox
 from engine.venue import Venue
 from engine.venues.ccxt_trading import CcxtTrading
 from engine.venues.native_calls import ENDPOINTS, PrivateEndpoint

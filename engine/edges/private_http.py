@@ -7,14 +7,13 @@ connections is kept warm, so that an order does not wait for a handshake.
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
 import httpx
 
 from engine.edges.private_hosts import HostRefused, PrivateHosts
 from engine.edges.secrets import Keys
-from engine.edges.venue_http import AskError
-from engine.messages import Answer, AnyMessage, OrderRequest, VenueCall
+from engine.edges.venue_http import AskError, Inbox
+from engine.messages import Answer, OrderRequest, VenueCall
 from engine.venues.native_calls import (
     HEADERS_TOLD,
     NativeCall,
@@ -34,16 +33,6 @@ BYTES_MAX = 64 * 1024 * 1024
 UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 WITH_NONCE = frozenset({"kraken"})
 MICROSECOND_NS = 1_000
-
-
-class Inbox(Protocol):
-    """The part of `ActorLoop` that this edge uses."""
-
-    def inject(self, message: AnyMessage) -> None:
-        """Take a message through the step now."""
-
-    def next_shell_sequence(self) -> int:
-        """The number of the next message put into this inbox."""
 
 
 class _Got:

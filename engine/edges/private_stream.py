@@ -7,8 +7,9 @@ connection, and is known here only.
 from collections.abc import Callable
 
 from engine.edges.private_hosts import PrivateHosts
-from engine.edges.private_http import Inbox, PrivateHttp
+from engine.edges.private_http import PrivateHttp
 from engine.edges.secrets import Keys
+from engine.edges.venue_http import Inbox
 from engine.edges.venue_socket import VenueSocket
 from engine.venues.handler import Endpoint
 from engine.venues.native_calls import NativeFrame, PrivateEndpoint, decode, frame_bytes

@@ -1,27 +1,14 @@
 """What connects a watched venue's public market data: sockets, HTTP, or ccxt's client, by its protocol."""
 
 from collections.abc import Callable
-from typing import Protocol
 
 from engine.config import VenueConfig
 from engine.edges.ccxt_feed import CcxtFeed
-from engine.edges.venue_http import AskError, VenueHttp
+from engine.edges.venue_http import AskError, Inbox, VenueHttp
 from engine.edges.venue_socket import VenueSocket
-from engine.messages import AnyMessage
 from engine.venue import Venue
 from engine.venues.ccxt import CcxtHandler
 from engine.venues.handler import UNREADABLE, Endpoint
-
-
-class Inbox(Protocol):
-    """Who takes what the feed brings: an actor's loop, or an exchange that follows it."""
-
-    def inject(self, message: AnyMessage) -> None:
-        """Take a message through the step now."""
-
-    def next_shell_sequence(self) -> int:
-        """The number of the next message put into this inbox."""
-
 
 Feed = tuple[list[VenueSocket | CcxtFeed], list[VenueHttp]]
 

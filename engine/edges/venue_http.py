@@ -23,7 +23,7 @@ BAN_MAX_S = 3 * 86_400.0  # the longest ban that any exchange documents
 
 
 class Inbox(Protocol):
-    """The part of `ActorLoop` that this edge uses."""
+    """Who takes what an edge brings: an actor's loop, or an exchange that follows a feed."""
 
     def inject(self, message: AnyMessage) -> None:
         """Take a message through the step now."""

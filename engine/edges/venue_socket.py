@@ -11,7 +11,6 @@ import random
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from picows import (
     WSError,
@@ -23,8 +22,8 @@ from picows import (
     ws_connect,
 )
 
-from engine.edges.venue_http import AskError, retry_after_s
-from engine.messages import STREAMED, AnyMessage, Connected, Disconnected, Frame
+from engine.edges.venue_http import AskError, Inbox, retry_after_s
+from engine.messages import STREAMED, Connected, Disconnected, Frame
 from engine.venues.handler import Endpoint
 
 WAIT_FIRST_S = 0.1
@@ -33,16 +32,6 @@ STEADY_S = 10.0  # a connection that lived this long begins the waits anew
 HANDSHAKE_S = 10.0
 FRAME_BYTES_MAX = 64 * 1024 * 1024
 MESSAGES = (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION)
-
-
-class Inbox(Protocol):
-    """The part of `ActorLoop` that sockets use."""
-
-    def inject(self, message: AnyMessage) -> None:
-        """Take a message through the step now."""
-
-    def next_shell_sequence(self) -> int:
-        """The number of the next message put into this inbox."""
 
 
 class _Listener(WSListener):

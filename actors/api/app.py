@@ -252,7 +252,7 @@ def _account_routes(source: Source) -> Handlers:
     @get("/api/v1/state", sync_to_thread=False)
     def state() -> StateView:
         """Every section at once, as the stream sends it first."""
-        return StateView(**{name: source.section(name) for name in SECTIONS})  # type: ignore[arg-type]
+        return StateView(**{name: source.section(name) for name in SECTIONS})  # type: ignore[arg-type]  # a section is its field's views
 
     account = [refusals, positions, balances, pnl, book_pnl, worth, differences]
     return [*account, risk, kill_switch_now, state]

@@ -138,7 +138,7 @@ class Calls:
             kind, line, at_ns = ANSWERED if good else FAILED, self._line, self._line.world.now_ns
             for connection in given:
                 line.tell(
-                    lambda number, to=connection: Frame(  # type: ignore[misc]
+                    lambda number, to=connection: Frame(  # type: ignore[misc]  # a default binds it; mypy infers none
                         0, number, at_ns, line.venue, to, kind, payload, path
                     )
                 )

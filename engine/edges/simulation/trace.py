@@ -17,7 +17,7 @@ def seconds(at_ns: int) -> str:
     return f"{(at_ns - BEGIN_NS) / SECOND_NS:10.6f}"
 
 
-def words(message: AnyMessage) -> str:
+def words(message: msgspec.Struct) -> str:
     """A message without what says nothing: its numbering, and fields at their defaults."""
     parts = []
     for field in msgspec.structs.fields(message):
@@ -27,7 +27,7 @@ def words(message: AnyMessage) -> str:
         if field.name.endswith("_ns") and value > BEGIN_NS // 2:
             value = seconds(value).strip()
         elif isinstance(value, msgspec.Struct):
-            value = f"({words(value)})"  # type: ignore[arg-type]
+            value = f"({words(value)})"
         elif hasattr(value, "name"):
             value = value.name
         parts.append(f"{field.name}={value}")

@@ -270,7 +270,7 @@ class World:
         if isinstance(effect, OrderRequest):
             self.trace.append((self.now_ns, "leaves", effect))
             self.invariants.passed(effect, self.kill_switch.on, self.now_ns)
-        return self.lines[effect.venue].perform(effect)  # type: ignore[union-attr]
+        return self.lines[effect.venue].perform(effect)  # type: ignore[union-attr]  # all effects but timers name one
 
     def inject(self, actor: str, make: Callable[[int], AnyMessage]) -> None:
         """A message of an actor's own edges, numbered as it takes it; a frozen one takes it later."""

@@ -6,7 +6,7 @@ import msgspec
 
 from engine.edges.simulation.invariants import Moment
 from engine.edges.simulation.plan import BEGIN_NS, SECOND_NS, Injection, Scenario
-from engine.messages import AnyMessage, OrderRequest
+from engine.messages import OrderRequest
 
 DULL = frozenset({"PnL", "BookPnL", "BookStateChanged", "Opportunity", "OpportunityGone", "Equity"})
 QUIET = frozenset({"sender", "sequence", "received_ns", "payload", "who"})
